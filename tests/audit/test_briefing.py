@@ -115,7 +115,7 @@ def on_paper(audit: Audit) -> list[str]:
 
 
 def test_open_loss_of_data_and_other_severe_findings_are_always_on_the_page(tmp_path):
-    """Whoever reads only the printed page must not miss lost data behind "and 7 more"."""
+    """Lost data is on the printed page, and never behind "and 7 more"."""
     texts = on_paper(lossy(tmp_path))
     assert texts[0].startswith("loss-0 in lab has 1 high finding, open since 2026-02-10: Acknowledged writes were lost")
     assert any(text.startswith("5 drills must run again: ") for text in texts)

@@ -146,14 +146,14 @@ def _with_one_for_losses(shown: Sequence[Alert]) -> list[Alert]:
 
 def _with_one_for_findings(shown: Sequence[Alert]) -> list[Alert]:
     """Join the alerts about drills that passed with severe findings to one alert. Alerts about lost data are left out."""
-    found = [alert for alert in shown if alert.topic is Topic.FINDINGS and not alert.lost and _rank(alert) < LAST]
-    if len(found) < 2:
+    shared = [alert for alert in shown if alert.topic is Topic.FINDINGS and not alert.lost and _rank(alert) < LAST]
+    if len(shared) < 2:
         return list(shown)
-    items = [f"{alert.about} ({alert.severity})" for alert in found]
-    text = _named(f"{count(len(found), 'drill')} passed with open findings", items)
-    who = joint_owner(alert.who for alert in found)
-    joined = Alert(text, MEND, who, AT_ONCE, topic=Topic.FINDINGS, severity=_worst(found))
-    return [joined if alert is found[0] else alert for alert in _with_first(shown, found)]
+    items = [f"{alert.about} ({alert.severity})" for alert in shared]
+    text = _named(f"{count(len(shared), 'drill')} passed with open findings", items)
+    who = joint_owner(alert.who for alert in shared)
+    joined = Alert(text, MEND, who, AT_ONCE, topic=Topic.FINDINGS, severity=_worst(shared))
+    return [joined if alert is shared[0] else alert for alert in _with_first(shown, shared)]
 
 
 def _with_first(shown: Sequence[Alert], group: Sequence[Alert]) -> list[Alert]:

@@ -138,7 +138,7 @@ def clock_note(view: RunView) -> str:
     rpo = view.result.objectives.get("rpo")
     aged = bool(rehearsal_results.rows(view.result) or losses.loss_rows(view) or (rpo and rpo.clock == OF_BACKUP))
     aside = (
-        "; only the age of the data in a backup begins at a time that another clock recorded, and this clock is named next to "
+        "; the age of the data in a backup also depends on the clock that recorded the time of this data, which is named next to "
         "the age"
     )
     return f"Every duration was measured in this run on one clock, the controller's monotonic clock{aside if aged else ''}."

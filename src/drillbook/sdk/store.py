@@ -272,8 +272,7 @@ class Store:
             return None if answer is None else answer.get("Metadata", {}).get(name)
 
     def copy(self, source: Version, bucket: str, key: str) -> bool:
-        """Copy the version ``source`` of an object from another bucket, ``bucket``, to ``key`` in the bucket of this service.
-        The store itself copies the data.
+        """Let the store copy the version ``source`` from another bucket, ``bucket``, to ``key`` in the bucket of this service.
 
         Returns False when the version no longer exists or was replaced. Raises CouldNotVerify when the store fails.
         """
