@@ -106,9 +106,11 @@ def cancel(job: Job) -> bool:
 
 
 def _own(job: Job) -> Job:
-    """Return a copy of ``job`` with the paths of this worker's project folder. Write the inventory of the site to a file in
-    this folder. Raises DrillbookError when the folder is not a project, and OSError when the site was started in another
-    project folder or on another machine.
+    """Return a copy of ``job`` whose paths lead into the project folder of this worker. Also write the inventory of the site
+    to a file in that folder.
+
+    Raises DrillbookError when the folder is not a project, and OSError when the site was started in another project folder
+    or on another machine.
     """
     own = place.of_worker()
     if own.number != place.number_of(job.place):

@@ -125,7 +125,7 @@ class Grip:
         self.leased = False
 
     def disarm(self, seconds: float, also: Collection[int] = ()) -> None:
-        """Remove the undos of changes that are already undone from the lease. One command on the host removes all of them.
+        """Remove undos from the lease, because their changes are already undone. One command on the host removes all of them.
 
         ``also``: further changes whose undos are removed. Raises HostError when the command fails.
         """

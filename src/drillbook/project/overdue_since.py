@@ -35,8 +35,8 @@ class Past:
     now: datetime
 
     def since_pass(self, scheduled: Scheduled, environment: str, passed: str) -> datetime | None:
-        """Return the moment at which a drill or suite that has passed before became overdue. Return None if it is not
-        overdue. ``passed``: start of its newest passed run.
+        """Return the moment at which a drill or suite became overdue, counted from its newest passed run. Return None if it
+        is not overdue. ``passed``: start of this run.
         """
         at = moment(passed)
         return _open(schedule_terms.overdue([at], self._terms(scheduled, environment, passed), self.now)) if at else None

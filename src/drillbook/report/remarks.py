@@ -68,8 +68,8 @@ The field ``error_s`` of such a backup is about another time: it is the measurem
 """
 FRESH, MISSING, UNKNOWN = "fresh backup", "missing data", "unknown data"
 REASONS = {MARK: FRESH, RECENT_MARK: FRESH, SHORT_MARK: MISSING, OWN_ROWS_MARK: UNKNOWN}
-"""Kinds of reservations. The key of each entry is the sign, such as ``†``, that reports show beside a figure with this
-reservation. The audit has its own words and its own next step for each kind.
+"""Kind of each reservation, which is a reason to doubt a figure. The key is the sign, such as ``†``, that reports show beside such
+a figure. The audit has its own words and its own next step for each kind.
 """
 RESERVED = "met with a reservation"
 """State of an objective whose figure is within the target, but has a sign such as ``†`` beside it (a key of ``REASONS``).
