@@ -120,9 +120,9 @@ class Scheduler:
         self._closed: dict[Kind, deque[str]] = {}
         """Waiting sites that may not start now, because their windows are closed. The key is the kind of the sites."""
         self._openings: list[tuple[datetime, int, Kind]] = []
-        """Heap with one entry for each group of sites that have the same windows, while these windows are closed. Each entry
-        has three values: the time at which the windows open next, a number, and the group's kind. The number only decides
-        the order of entries with the same time.
+        """Heap with one entry for each kind of sites (see ``Kind``), while the windows of this kind are closed. Each entry has
+        three values: the time at which the windows open next, a number, and the kind. The number only decides the order of
+        entries with the same time.
         """
         self._number = count()
         self._running: Counter[str] = Counter()
