@@ -200,7 +200,8 @@ def test_polling_has_one_time_for_all_its_attempts(small):
     assert len({id(one) for one in deadlines}) == 1
     assert 2 <= len(deadlines) <= 5
     ((_, _, data),) = told(small, "failed")
-    assert (data["attempts"], data["seconds"] > 0.1) == (len(deadlines), True)
+    assert data["seconds"] > 0.1
+    assert data["attempts"] - len(deadlines) in (0, 1), "the last attempt may find no time left for its command"
 
 
 def test_polling_ends_with_the_first_good_answer(small):
