@@ -21,7 +21,7 @@ from drillbook.report import (
 )
 from drillbook.report.figures import bounded, count, one_line, readable, seconds, shown, upper_end, utc, without_error
 from drillbook.report.moments import MARKS, mark_name, meaning
-from drillbook.report.objective_figures import alone, drawn, is_latest, objective_figure
+from drillbook.report.objective_figures import alone, is_latest, objective_figure
 from drillbook.report.remarks import BY_PROBE, RESERVED, Remark
 from drillbook.report.wording import (
     CLOCKS,
@@ -69,8 +69,6 @@ class ObjectiveRow:
     target_s: float
     measured_s: float | None
     error_s: float | None
-    upper_s: float | None
-    """Figure in charts: the maximum if reports show the figure as "at most", and otherwise the figure itself."""
     remark: str = ""
     """Remark on the figure, such as the observer of the fault. It is empty if there is no figure."""
     mark: str = ""
@@ -265,7 +263,6 @@ def _objective(key: str, objective: Objective, told: Remark | None) -> Objective
         target_s=objective.target_s,
         measured_s=objective.measured_s,
         error_s=objective.error_s,
-        upper_s=drawn(objective),
         remark=told.text if told else "",
         mark=told.mark if told else "",
         by=told.by if told else "",
