@@ -46,7 +46,6 @@ expression that matches one range.
 """
 UNPROVEN = ("objective-missed", "objective-not-verified")
 UNEXPECTED = "http-unexpected"
-PARTLY = "partly"
 DOES_NOT_COUNT = "does not count"
 """Words after a figure that proves no objective. The reason follows these words."""
 
@@ -121,11 +120,10 @@ class ObjectiveRow:
     @property
     def brief(self) -> str:
         """Figure without its measurement error, for short lists. It is empty when there is no figure. If data was lost that the
-        figure possibly does not include, the text says that the objective is met only partly; such lists have a column for
-        lost data.
+        figure possibly does not include, the text names this data.
         """
         if self.lost:
-            return PARTLY
+            return self.lost.replace("at least ", "\N{GREATER-THAN OR EQUAL TO} ")
         text = "" if self.measured_s is None else without_error(self.measured)
         return text.replace("at most ", "\N{LESS-THAN OR EQUAL TO} ")
 

@@ -20,6 +20,8 @@ LOST = "lost"
 """Key of the column with the data that a drill lost. The column is left out if no drill lost data."""
 COLUMNS = {"rto": "RTO", "rpo": "RPO", LOST: "data lost", "detect": "detection"}
 """Heads of the columns with the figures of a suite's drills. A further column for the detector of each fault would not fit."""
+PARTLY = "partly"
+"""Word for an RPO that was met for a part of the data only. The column ``LOST`` has the other part."""
 BY_PROBE = "detected by probe"
 """Head of the column with detection times in the table of a suite. It is used if the drills' own probes measured all of these
 times. Otherwise the head is `detection`, and a time that an alert measured has the word `alert` in its cell.
@@ -79,10 +81,11 @@ def _told(members: Sequence[SuiteRow]) -> list[RenderableType]:
 
 
 def _brief(row: ObjectiveRow) -> Cell:
-    """Return the symbol of an objective's state and its figure without error, such as ``✓ 12.90 s``."""
+    """Return the symbol of an objective's state and its figure without error, such as ``✓ 12.90 s`` or ``~ partly``."""
     symbol, style = (DOUBTED, "yellow") if row.uncounted else (wording.STATES[row.state], COLOURS.get(row.state, "yellow"))
     alert = " alert" if row.by and row.by != remarks.BY_PROBE else ""
-    return Cell(Text(f"{symbol} {row.brief}{row.mark}{alert}".rstrip(), style=style))
+    figure = PARTLY if row.lost else row.brief
+    return Cell(Text(f"{symbol} {figure}{row.mark}{alert}".rstrip(), style=style))
 
 
 def _lost(row: SuiteRow) -> str:
