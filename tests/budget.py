@@ -13,6 +13,8 @@ import pytest
 
 LIMIT_S = 2800.0
 """Largest sum of the usual durations of the tests of a run, in seconds. Four tests run at the same time, see ``.ci/run``."""
+OWN_S = 600.0
+"""Part of the limit that changed test files may always use, in seconds."""
 MOST_TURNS = 64
 """Largest divisor: of tests that would have their turn more rarely, none is taken."""
 FAST_S = 0.04
@@ -68,20 +70,27 @@ def beyond(
 ) -> list[pytest.Item]:
     """Return the tests that do not fit into the run.
 
-    ``taken``: tests that run in any case. ``parts``: further tests, those that matter most first. ``has_turn``: tells whether
-    one of so many runs is the turn of a test. If a part does not fit, one of so many of its tests is taken that they fit.
+    ``taken``: tests that run in any case. ``parts``: further tests, those that matter most first; the first part may take
+    ``OWN_S`` even if no time is left. ``has_turn``: tells whether one of so many runs is the turn of a test. If a part does not
+    fit, one of so many of its tests is taken that they fit.
     """
     spent, left = total(taken), []
-    for part in parts:
-        fitting = next(
-            (
-                found
-                for turns in range(1, MOST_TURNS + 1)
-                if spent + total(found := [item for item in part if turns == 1 or has_turn(item, turns)]) <= LIMIT_S
-            ),
-            [],
-        )
+    for number, part in enumerate(parts):
+        fitting = _fitting(part, max(LIMIT_S - spent, 0.0 if number else OWN_S), has_turn)
         spent += total(fitting)
         fits = set(fitting)
         left += [item for item in part if item not in fits]
     return left
+
+
+def _fitting(
+    part: Sequence[pytest.Item], most_s: float, has_turn: Callable[[pytest.Item, int], bool]
+) -> Sequence[pytest.Item]:
+    """Return the tests of a part whose usual durations together are at most ``most_s``."""
+    if total(part) <= most_s:
+        return part
+    for turns in range(2, MOST_TURNS + 1):
+        found = [item for item in part if has_turn(item, turns)]
+        if found and total(found) <= most_s:
+            return found
+    return []

@@ -243,9 +243,12 @@ def file_of(item: pytest.Item) -> str:
 
 
 def chosen(item: pytest.Item, turns: int) -> bool:
-    """Return True when a test of a change has its turn, if one of so many is taken. In ``BY_FILE``, a file is taken whole."""
+    """Return True when a test of a change has its turn, if one of so many is taken. In ``BY_FILE``, a file is taken whole.
+
+    The turn is another one than in ``without_turn``, which has left out those tests that would have the same turn.
+    """
     file = file_of(item)
-    return has_turn(file if PurePosixPath(file).parts[1] in BY_FILE else item.nodeid, turns)
+    return has_turn(f"change/{file if PurePosixPath(file).parts[1] in BY_FILE else item.nodeid}", turns)
 
 
 def without_turn(items: list[pytest.Item]) -> Iterator[pytest.Item]:
@@ -274,7 +277,7 @@ def without_turn(items: list[pytest.Item]) -> Iterator[pytest.Item]:
         if whole not in named:
             together = PurePosixPath(file).parts[1] in BY_FILE and sizes[file] < LARGE
             yield from () if has_turn(file if together else found[0].nodeid, turns) else found
-        elif has_turn(f"{file}::{whole}", often := min(turns, NAMED_TURNS)):
+        elif has_turn(f"change/{file}::{whole}", often := min(turns, NAMED_TURNS)):
             yield from left_out(found, -(-len(found) // turns), file, often)
         else:
             yield from found

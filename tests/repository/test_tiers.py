@@ -191,6 +191,22 @@ def test_of_a_change_that_is_too_large_for_a_run_the_nearest_tests_come_first(mo
     assert budget.total(list(taken(monkeypatch, [*far, *near, *own], 1))) <= budget.LIMIT_S
 
 
+def test_each_test_of_a_large_change_has_its_turn_although_its_folder_takes_turns(monkeypatch):
+    items = [Item(f"tests/plan/test_x.py::test_{number}") for number in range(60)]
+    monkeypatch.setattr(changed, "change", lambda: changed.Change([PurePosixPath("src/drillbook/plan/y.py")]))
+    monkeypatch.setitem(budget.SECONDS, "plan", budget.LIMIT_S / 50)
+    seen = [len(taken(monkeypatch, items, number)) for number in range(100, 140)]
+    assert min(seen) > 30, "more than those that have their turn anyhow"
+
+
+def test_changed_test_files_run_although_the_others_use_up_the_time(monkeypatch):
+    own = [Item(f"tests/plan/test_x.py::test_{number}") for number in range(60)]
+    monkeypatch.setattr(changed, "change", lambda: changed.Change([PurePosixPath("tests/plan/test_x.py")]))
+    monkeypatch.setitem(budget.SECONDS, "plan", 5)
+    monkeypatch.setitem(budget.SECONDS, "judge", budget.LIMIT_S)
+    assert taken(monkeypatch, [*own, Item("tests/judge/test_nobody.py::test_it")], 1) >= set(own)
+
+
 @pytest.fixture
 def numbered(monkeypatch):
     """Output of Git, for runs without a count by the CI service."""
