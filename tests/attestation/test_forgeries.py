@@ -9,7 +9,7 @@ from tests import tiers
 from tests.attestation.forgeries import COMMANDS, FORGERIES, Site, rows
 from tests.needs import need
 
-pytestmark = pytest.mark.long(6)
+pytestmark = pytest.mark.long(30)
 
 
 @pytest.fixture(scope="module")
