@@ -7,7 +7,8 @@ from drillbook.signing import keys
 from tests.attestation.forging import attest, throw_away_key
 from tests.report.test_agreement import plain
 
-NO_KEY = "died, and some events of this run can no longer be signed"
+NO_KEY = "died, so the record of this run stays incompletely signed"
+REPEAT = "; only a later run can be signed completely, and be the proof. Next: repeat sample."
 
 
 def died(bench, folder):
@@ -20,25 +21,27 @@ def test_no_step_is_asked_for_a_dead_controllers_run_whose_drill_passed_since(be
     died(bench, first)
     status, said = audit()
     assert status == 3
-    assert f"The controller of the run {first.name} {NO_KEY}; sample passed since, in {newest.name}." in said
+    proof = f". The proof is the later run {newest.name}, in which sample passed, so nothing more needs to be done."
+    assert f"The controller of the run {first.name} {NO_KEY}{proof}" in said
+    assert "Next: " not in said
     assert unsigned_runs.TRUST_KEYS not in said, "the key is trusted already"
     assert unsigned_runs.REPEAT not in said, "the run is signed"
     for name in ("audit.html", "audit.md", "summary.html"):
         page = " ".join(plain((bench.root / "audit" / name).read_text()).replace("\\", "").split())
-        assert f"{NO_KEY}; sample passed since, in {newest.name}." in page, name
+        assert f"{NO_KEY}{proof}" in page, name
 
 
 def test_a_dead_controllers_run_that_is_the_newest_must_be_repeated(bench, audit):
     died(bench, bench.folders[-1])
-    assert f"The controller of the run {bench.folders[-1].name} {NO_KEY}. Next: repeat sample." in audit()[1]
+    assert f"The controller of the run {bench.folders[-1].name} {NO_KEY}{REPEAT}" in audit()[1]
 
 
 def test_later_runs_without_a_trusted_signature_repeat_nothing(bench, audit):
     for folder in bench.folders:
         died(bench, folder)
     said = audit()[1]
-    assert said.count(f"{NO_KEY}. Next: repeat sample.") == 3
-    assert "passed since" not in said
+    assert said.count(f"{NO_KEY}{REPEAT}") == 3
+    assert "The proof is" not in said
 
 
 def test_keys_are_asked_for_only_for_runs_that_an_unknown_key_signed(bench, audit, tmp_path):

@@ -19,8 +19,8 @@ MOST_DIED = 2
 
 
 def next_step(audit: Audit) -> str:
-    """Return the next step for the runs without a trusted signature. For a run whose controller died, the text says that some
-    of its events can no longer be signed. ``_since`` returns the end of that sentence.
+    """Return the next step for the runs without a trusted signature. For a run whose controller died, the text says that its
+    record stays incompletely signed. ``_since`` returns the end of that sentence.
     """
     reasons = [text.partition(": ")[::2] for text in audit.assurance.unsigned]
     strange = [said for _, said in reasons if said.startswith((FORBIDDEN_KEY, UNKNOWN_KEY))]
@@ -36,7 +36,7 @@ def _died(audit: Audit, died: Sequence[str]) -> Iterator[str]:
     signed = [row for row in audit.runs if row.verdict == Verdict.PASSED and row.run not in unsigned]
     shown, others = leading(died, MOST_DIED)
     for run in shown:
-        said = f"The controller of the run {run} died, and some events of this run can no longer be signed"
+        said = f"The controller of the run {run} died, so the record of this run stays incompletely signed"
         yield f"{said}{_since(rows[run], signed)}." if run in rows else f"{said}."
     if others:
         runs = "run" if others == 1 else "runs"
@@ -46,8 +46,8 @@ def _died(audit: Audit, died: Sequence[str]) -> Iterator[str]:
 def _since(row: RunRow, signed: Sequence[RunRow]) -> str:
     """Return the end of the sentence about a run whose controller died.
 
-    If later runs of the same drill passed and are signed, the text names the newest of them. Otherwise it says that the drill
-    must be repeated.
+    If later runs of the same drill passed and are signed, the newest of them is the proof, and there is no next step.
+    Otherwise the text says that the drill must be repeated, because nobody can sign the missing events later.
     """
     later = [
         other
@@ -55,5 +55,6 @@ def _since(row: RunRow, signed: Sequence[RunRow]) -> str:
         if (other.environment, other.drill) == (row.environment, row.drill) and other.started > row.started
     ]
     if not later:
-        return f". Next: repeat {row.drill}"
-    return f"; {row.drill} passed since, in {max(later, key=lambda other: other.started).run}"
+        return f"; only a later run can be signed completely, and be the proof. Next: repeat {row.drill}"
+    newest = max(later, key=lambda other: other.started).run
+    return f". The proof is the later run {newest}, in which {row.drill} passed, so nothing more needs to be done"
