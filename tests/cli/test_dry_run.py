@@ -307,4 +307,4 @@ def test_the_pages_are_written_in_a_checkout_alone(tmp_path):
 )
 def test_a_dry_recovery_says_what_it_would_restore_from(from_backup, said):
     lost = Intent(1, lose("inject", 1, "lose"), "db-1", {}, Effect.FAULT, Undo.by_restore("is gone"), settled=False)
-    assert said in dry_run._undo(lost, from_backup)
+    assert f"{said} the data (what was written after the backup, or" in dry_run._undo(lost, from_backup)

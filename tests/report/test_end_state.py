@@ -13,6 +13,7 @@ from drillbook.events.content import Content
 from drillbook.events.holds import LeaseLapsed, LockLost, LockReleased, LockTaken, OnHost
 from drillbook.events.runs import RecoveryFinished, RecoveryStarted, ResidueSettled, RunEndedEarly, RunFinished
 from drillbook.events.steps import OnStep, UndoFailed, Undone
+from drillbook.findings import finding
 from drillbook.journal.intents import GONE, NEVER_HAPPENED, UNDONE
 from drillbook.journal.journal import FILE, Journal, read
 from drillbook.judge.judge import judge
@@ -291,3 +292,15 @@ def test_a_recovery_that_ended_a_closing_left_changes_without_an_undo(tmp_path: 
     settled = ResidueSettled(by="li", reason="x", changes=(), approval=None, residue=(), intents=(INTENT,))
     view = continued("killed", tmp_path, RECOVERY, settled, RECOVERY, RecoveryFinished(residue=(), kept=()))
     assert end_state.sentence(view).startswith(UNRECORDED)
+
+
+def test_a_recovered_run_tells_at_once_what_was_lost() -> None:
+    view = samples.recorded("recovered")
+    lost = finding("acknowledged-writes-lost", wanted="none", measured="2 of 4 acknowledged writes: numbers 3 to 4")
+    result = view.result.model_copy(update={"findings": (*view.result.findings, lost)})
+    known = "Data lost: 2 of 4 acknowledged writes (numbers 3 to 4). "
+    lossy = view.model_copy(update={"result": result})
+    assert end_state.sentence(lossy).startswith(f"{BACK}{known}{DIED}")
+    for page in (html.render(lossy), markdown.render(lossy)):
+        told = plain(page)
+        assert told.index(known.strip()) < told.index("An aborted run is not a pass"), "in the first paragraph"

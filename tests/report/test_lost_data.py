@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from drillbook.findings import finding
 from drillbook.judge.result import Verdict
 from drillbook.report import lost_data
 from tests.report import samples
@@ -31,3 +32,20 @@ def test_nothing_is_allowed_without_an_rpo_that_was_met_in_a_passed_run():
     missed = result.objectives["rpo"].model_copy(update={"met": False})
     lossy = result.model_copy(update={"objectives": {"rpo": missed}})
     assert (lost_data.lost(lossy), lost_data.allowed(lossy)) == ("129 writes", "")
+
+
+WRITES = finding("acknowledged-writes-lost", wanted="none", measured="72 of 114 acknowledged writes: numbers 43 to 114")
+ROWS = finding("removed-data-missing", step="restore.1", measured="9 rows were removed, 6 came back in restore.1")
+
+
+def test_a_recovered_run_tells_what_it_lost_by_its_findings():
+    view = samples.recorded("recovered")
+    assert lost_data.after_recovery(view) == ""
+    lossy = view.model_copy(
+        update={"result": view.result.model_copy(update={"findings": (*view.result.findings, WRITES, ROWS)})}
+    )
+    assert lost_data.after_recovery(lossy) == (
+        "Data lost: 72 of 114 acknowledged writes (numbers 43 to 114); "
+        "less data came back than the fault removed: 9 rows were removed, 6 came back in restore.1."
+    )
+    assert lost_data.after_recovery(lossy.model_copy(update={"recoveries": ()})) == "", "a run tells its RPO itself"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from drillbook.findings import finding
 from drillbook.judge.faultstate import KEPT, PUT_BACK_GONE
 from drillbook.report.terminal import recovery_summary
 from tests.report import renderings, samples
@@ -68,3 +69,11 @@ def test_what_is_left_is_told_with_the_way_to_undo_it_by_hand(name):
     assert ("residue, closed" if name == "closed" else "residue, NOT UNDONE: pretend.break (inject) on a") in said
     if name == "closed":
         assert "\u2717 a Lock on host, Lock on http-localhost-37249, Lease: failed: a: cannot connect" in said
+
+
+def test_the_last_line_names_the_data_that_was_lost():
+    view = samples.recorded("recovered")
+    lost = finding("acknowledged-writes-lost", wanted="none", measured="72 of 114 acknowledged writes: numbers 43 to 114")
+    lines, _ = printed(view.model_copy(update={"result": view.result.model_copy(update={"findings": (lost,)})}))
+    assert lines[-1] == "  ! Data lost: 72 of 114 acknowledged writes (numbers 43 to 114)."
+    assert not any("Data lost" in line for line in printed(view)[0])

@@ -23,6 +23,8 @@ from drillbook.plan.planner import checked
 from drillbook.project.project import Project
 
 NOTHING = "dry run: nothing was touched"
+LOSES = "what was written after the backup, or after its archived log, is then lost"
+"""Effect of a recovery that restores lost data, because a restore brings back no data that is newer than its backup."""
 
 
 def tell(*lines: str) -> int:
@@ -94,7 +96,8 @@ def _undo(intent: Intent, from_backup: bool) -> str:
         return f"would undo {what}: by {undo.action}"
     if undo.kind == "restore":
         means = "the backup that the run verified" if from_backup else "the steps of the drill"
-        return f"would restore the data with {means} and verify the data, because {what} has no other undo: {undo.why}"
+        reason = f"because {what} has no other undo: {undo.why}"
+        return f"would restore the data with {means} and verify the data ({LOSES}), {reason}"
     return f"would leave {what} as it is: {undo.why}"
 
 

@@ -10,7 +10,7 @@ from drillbook.judge.lock_state import LockState
 from drillbook.judge.recovery_record import Recovery
 from drillbook.judge.result import FaultResult, Injection, ProbeTrack, RunView, StepView
 from drillbook.judge.verdicts import Verdict
-from drillbook.report import open_findings, rehearsal_results
+from drillbook.report import lost_data, open_findings, rehearsal_results
 from drillbook.report.figures import count, one_line, utc
 from drillbook.report.wording import STEP_WORDS
 
@@ -43,7 +43,8 @@ BAD_STATUSES = ("failed", "error", "unverified", "unknown")
 
 
 def sentence(view: RunView) -> str:
-    """Return sentences about faults, probes and locks at the end of a run that did not pass, and about a later undo.
+    """Return sentences about faults, probes and locks at the end of a run that did not pass, about a later undo, and about the
+    data that a recovered run lost.
 
     The sentences say no more than the journal proves. The result is empty for a run that passed. It is also empty for a run
     without a fault, if the run was refused or its controller died. If a fault is proven to have changed nothing, the run
@@ -55,7 +56,7 @@ def sentence(view: RunView) -> str:
         return ""
     if not faults:
         told = _without_fault(view, never) if view.finished and view.result.verdict in ENDED else ""
-        return " ".join(filter(None, (after_recovery(view), told)))
+        return " ".join(filter(None, (after_recovery(view), lost_data.after_recovery(view), told)))
     left = [
         (f"{one_line(fault.step)} on {one_line(fault.host)}", LEFT[fault.ended]) for fault in faults if fault.ended in LEFT
     ]
@@ -65,7 +66,8 @@ def sentence(view: RunView) -> str:
     parts += [text for track in view.timeline.probes if (text := _probe(track, view.finished))]
     parts += _locks(view.locks_at_end)
     begin = AT_END if view.finished else "State when the controller died"
-    return " ".join(filter(None, (after_recovery(view), f"{begin}: {'; '.join(parts)}.", _later(view, faults))))
+    known = after_recovery(view), lost_data.after_recovery(view)
+    return " ".join(filter(None, (*known, f"{begin}: {'; '.join(parts)}.", _later(view, faults))))
 
 
 def after_recovery(view: RunView) -> str:

@@ -1,10 +1,12 @@
-"""Data that a run lost, in a few words, for lists and for the line of a drill in a suite."""
+"""Data that a run lost, in a few words: for lists, for the line of a drill in a suite, and for a recovered run."""
 
 from __future__ import annotations
 
-from drillbook.judge.result import Result
+from drillbook.findings import Finding
+from drillbook.judge.result import Result, RunView
 from drillbook.judge.verdicts import Verdict
-from drillbook.report.figures import count
+from drillbook.report import open_findings
+from drillbook.report.figures import count, one_line
 from drillbook.report.rows import ObjectiveRow, rows_of
 
 NONE = "none"
@@ -28,6 +30,21 @@ def allowed(result: Result) -> str:
     if result.verdict is not Verdict.PASSED or row is None or not row.met or row.lost or lost(result) in ("", NONE):
         return ""
     return f"{lost(result)} lost (RPO {row.brief} of {row.target} allowed)"
+
+
+def after_recovery(view: RunView) -> str:
+    """Return a sentence about the data that a recovered run lost. It is made from the findings of the run, because a run whose
+    controller died proves no RPO. The sentence is empty for a run without a recovery, and if no loss was found.
+    """
+    findings = [finding for finding in view.result.findings if finding.code in open_findings.DATA_LOSS]
+    return f"Data lost: {'; '.join(map(_told, findings))}." if findings and view.recoveries else ""
+
+
+def _told(finding: Finding) -> str:
+    if finding.code == open_findings.LOST_WRITES:
+        writes, _, numbers = one_line(finding.measured).partition(": ")
+        return f"{writes} ({numbers})" if numbers else writes
+    return ": ".join(filter(None, (one_line(finding.title[:1].lower() + finding.title[1:]), one_line(finding.measured))))
 
 
 def _row(result: Result) -> ObjectiveRow | None:

@@ -13,7 +13,7 @@ from drillbook.judge.faultstate import PUT_BACK_GONE
 from drillbook.judge.recovery_record import Act, Recovery
 from drillbook.judge.result import RunView
 from drillbook.language.lists import listed
-from drillbook.report import end_state, open_findings, recovery_rows, rows, wording
+from drillbook.report import end_state, lost_data, open_findings, recovery_rows, rows, wording
 from drillbook.report.figures import count, one_line, shown
 from drillbook.report.terminal import summary
 from drillbook.report.terminal.prose import Prose
@@ -40,12 +40,16 @@ def recovery_summary(view: RunView, report: str) -> RenderableType:
 
 
 def state_of_run(view: RunView) -> RenderableType:
-    """Return sentences about the service after the recovery, and about the verdict of the run, which no recovery changes."""
+    """Return sentences about the service after the recovery, about the verdict of the run, which no recovery changes, and a
+    line about the data that was lost.
+    """
     result = view.result
     residue = wording.residue(result)
     verdict = f"{result.verdict}{f' with {residue}' if residue else ''}"
     ended = f"The verdict of the run stays {verdict} (exit {result.exit}): {shown(result.reason or 'see the report')}"
-    return Prose(Text(" ".join(filter(None, (end_state.after_recovery(view), f"{ended.rstrip('.')}.")))), 2)
+    told = Prose(Text(" ".join(filter(None, (end_state.after_recovery(view), f"{ended.rstrip('.')}.")))), 2)
+    lost = lost_data.after_recovery(view)
+    return Group(told, *([Prose(Text(f"! {shown(lost)}", style="yellow"), 2)] if lost else []))
 
 
 def _findings(view: RunView) -> list[RenderableType]:
