@@ -74,6 +74,7 @@ def test_a_drill_with_an_unfinished_run_is_counted_apart(shelf, capsys):
     (row,) = (line for line in lines if line.startswith("sample"))
     assert row.split().count("unfinished") == 2, "its state and its last run"
     assert "ok" not in row.split()
+    assert row.endswith(" recover it"), "and not when it is due"
     shelf.append(dead, "run.finished", {"residue": [], "unwritten": ""})
     assert printed(shelf, capsys)[-1] == "2 schedules: 2 ok"
 
@@ -96,24 +97,40 @@ def test_a_drill_that_has_never_passed_is_counted_as_such(shelf, capsys):
     assert capsys.readouterr().out.splitlines()[-1] == "1 schedule: 1 never passed"
 
 
+@pytest.mark.parametrize("verdict", ["aborted", "failed", "inconclusive"])
 @pytest.mark.parametrize("columns", ["200", "60"])
-def test_a_kept_schedule_does_not_hide_that_the_newest_run_was_aborted(shelf, capsys, monkeypatch, columns):
-    """The schedule is kept by the run before it, so the state and the exit status stay `ok` and 0."""
+def test_a_kept_schedule_does_not_hide_that_the_newest_run_did_not_end_well(shelf, capsys, monkeypatch, columns, verdict):
+    """Drills that never ran do not hide it either. The state of the JSON stays that of the schedule."""
     monkeypatch.setenv("COLUMNS", columns)
     shelf.lab(ago=timedelta(days=1))
     for number in range(12):
         shelf.drill(f"other-{number}", "every: 7d\n")
+        shelf.drill(f"new-{number}", "every: 7d\n")
         shelf.result(f"other-{number}", "passed", timedelta(minutes=20))
+    shelf.result("sample", "passed", timedelta(minutes=20))
+    shelf.result("sample", verdict, timedelta(minutes=5), 1)
+    assert due.show(Project(shelf.root), dry=True) == 1, "by the drills that never ran"
+    lines = [" ".join(line.split()) for line in capsys.readouterr().out.splitlines()]
+    assert lines[1].startswith("sample "), "the first row"
+    assert verdict in lines[1].split()
+    assert lines[1].endswith(" run it again")
+    assert lines[2].startswith("run it again: drillbook drill sample")
+    assert "25 schedules: 1 must run again, 12 never passed, 12 ok" in " ".join(lines)
+    how = "failed" if verdict == "failed" else f"was {verdict}"
+    at = lines.index("Next")
+    assert " ".join(lines[at + 1 : at + 4]).startswith(f"run sample again, which {how} drillbook drill sample")
+    due.show(Project(shelf.root), dry=True, as_json=True)
+    (row,) = (row for row in json.loads(capsys.readouterr().out)["rows"] if row["drill"] == "sample")
+    assert (row["state"], row["last_verdict"]) == ("due" if verdict == "failed" else "ok", verdict)
+
+
+def test_the_next_step_is_to_repeat_the_run_that_was_aborted_if_nothing_else_is_due(shelf, capsys):
+    shelf.lab(ago=timedelta(days=1))
     shelf.result("sample", "passed", timedelta(minutes=20))
     shelf.result("sample", "aborted", timedelta(minutes=5), 130)
     lines = printed(shelf, capsys)
-    assert lines[-1] == "13 schedules: 13 ok"
-    at = next(number for number, line in enumerate(lines) if line.startswith("sample "))
-    assert "aborted" in " ".join(lines[at : at + 2])
-    assert any(line.startswith("not listed: 12 ok") for line in lines)
-    if columns == "200":
-        assert "read why sample was aborted drillbook report.open sample" in lines
-        assert "then run it again drillbook drill sample" in lines
-    due.show(Project(shelf.root), dry=True, as_json=True)
-    (row,) = (row for row in json.loads(capsys.readouterr().out)["rows"] if row["drill"] == "sample")
-    assert (row["state"], row["last_verdict"]) == ("ok", "aborted")
+    assert "read why sample was aborted drillbook report.open sample" in lines
+    assert "then run it again drillbook drill sample" in lines
+    assert lines[-1] == "1 schedule: 1 must run again"
+    shelf.result("sample", "passed", timedelta(minutes=1))
+    assert printed(shelf, capsys)[-1] == "1 schedule: 1 ok"

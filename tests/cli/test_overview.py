@@ -1,5 +1,6 @@
 """Lists of drills and runs: due drills, runs without an end, and runs whose lab does not exist any more."""
 
+import io
 import json
 import os
 import re
@@ -12,8 +13,9 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
+from rich.console import Console
 
-from drillbook.cli import console, overview, run_identity
+from drillbook.cli import console, overview, run_identity, short_list
 from drillbook.engine import lab_gone, recovery
 from drillbook.inventory import inventory
 from drillbook.journal.journal import FILE, Journal
@@ -486,7 +488,7 @@ def test_a_drill_that_never_ran_is_not_red_and_one_that_failed_is():
     assert (overview.until(never).plain, overview.until(never).style) == ("now, every 30 d", "yellow")
     assert overview.until(replace(never, last_verdict="failed")).style == "bold red"
     assert overview.until(replace(never, last_verdict="aborted")).style == "yellow"
-    assert overview.WORDS["aborted"] == summary.COLOURS["aborted"] == event_lines.COLOURS["cancelled"]
+    assert short_list.WORDS["aborted"] == summary.COLOURS["aborted"] == event_lines.COLOURS["cancelled"]
 
 
 def test_what_did_not_pass_comes_first_and_what_is_fine_is_counted(shelf, capsys):
@@ -502,10 +504,65 @@ def test_what_did_not_pass_comes_first_and_what_is_fine_is_counted(shelf, capsys
     (shelf.root / "drills" / "broken.yml").write_text("drill: [")
     lines = listed(shelf, capsys).splitlines()
     names = [line.split()[0] for line in lines[1:] if not line.startswith(" ")]
-    assert names[:6] == ["broken", "late", "failing", "new", "idle", "not"]
-    assert "not listed: 9 passed and not due; all: drillbook drill.list --all" in lines
+    assert names[:3] == ["broken", "late", "failing"]
+    assert [name.partition("-")[0] for name in names[3:10]] == ["fine"] * 6 + ["not"], "results, before what never ran"
+    left = "3 passed and not due, 1 never run, 1 never run and without a schedule"
+    assert f"not listed: {left}; all: drillbook drill.list --all" in " ".join(lines)
     full = listed(shelf, capsys, partial(overview.drills, everything=True))
     assert all(row(full, f"fine-{number}") for number in range(9))
+
+
+@pytest.mark.parametrize("rows", [24, 40])
+def test_a_short_list_names_results_before_what_never_ran_and_fills_the_terminal(shelf, capsys, monkeypatch, rows):
+    """Right after the first suite of a project that has many drills, open findings come first, then the newest results."""
+    out = Console(width=80, height=rows, force_terminal=True, color_system=None, file=io.StringIO())
+    monkeypatch.setattr(overview, "console", lambda: out)
+    for number in range(40):
+        shelf.drill(f"new-{number:02}", "every: 30d\n")
+    for number in range(9):
+        shelf.drill(f"ran-{number}", "every: 30d\n")
+        file = shelf.result(f"ran-{number}", ago=timedelta(minutes=number)) / "result.json"
+        if number == 8:
+            finding = {"code": "a", "severity": "medium", "title": "Acknowledged writes were lost"}
+            file.write_text(as_json(json.loads(file.read_text()) | {"findings": [finding]}))
+    listed(shelf, capsys)
+    lines = out.file.getvalue().splitlines()
+    names = [line.split()[0] for line in lines if line.startswith(("new-", "ran-"))]
+    assert [name for name in names if name.startswith("ran-")] == [f"ran-{number}" for number in (8, *range(8))]
+    assert len(names) == (9 if rows == 24 else 25)
+    assert rows - 10 <= len(lines) <= rows - 1, "the last line is for the prompt"
+    left = f"not listed: {49 - len(names)} never run, 1 never run and without a schedule"
+    assert left in " ".join(" ".join(lines).split())
+
+
+@pytest.mark.parametrize("verdict", ["aborted", "failed", "inconclusive"])
+def test_a_drill_whose_newest_run_did_not_end_well_must_run_again_before_it_is_due(shelf, capsys, verdict):
+    shelf.drill("sample", "every: 30d\n")
+    shelf.drill("bare")
+    for name in ("sample", "bare"):
+        shelf.result(name, "passed", 2 * DAY)
+    assert "run it again" not in listed(shelf, capsys)
+    for name in ("sample", "bare"):
+        shelf.result(name, verdict, DAY, 1)
+    lines = listed(shelf, capsys).splitlines()
+    for name in ("sample", "bare"):
+        at = lines.index(row("\n".join(lines), name))
+        assert lines[at].split()[-4:] == [verdict, "run", "it", "again"]
+        assert lines[at + 1].startswith(f"  run it again: drillbook drill {name}; last passed ")
+    assert "last run passed: 0 of 2 drills and suites; 2 must run again; " in " ".join(lines[-2:])
+    (shelf.root / "drills" / "bare.yml").write_text("drill: [")
+    text = listed(shelf, capsys)
+    assert ("1 must run again" in text, "drill bare" in text) == (True, False), "first the file must be mended"
+
+
+def test_an_unfinished_run_is_to_be_recovered_whenever_its_drill_is_due(shelf, capsys):
+    shelf.drill("sample", "every: 30d\n")
+    shelf.lab(ago=DAY)
+    shelf.result("sample", "passed", timedelta(minutes=20))
+    shelf.open("sample", ago=timedelta(minutes=9))
+    text = listed(shelf, capsys)
+    assert row(text, "sample").rstrip().endswith("unfinished  recover it")
+    assert "in 29 d" not in text
 
 
 def test_the_list_has_the_order_of_drill_due_and_what_cannot_run_here_comes_later(tmp_path, capsys):
@@ -520,10 +577,11 @@ def test_the_list_has_the_order_of_drill_due_and_what_cannot_run_here_comes_late
 
 
 def test_a_drill_that_was_not_run_here_stays_with_those_that_need_another_inventory():
-    wanted, last = SimpleNamespace(broken="", mistake="", name="away"), SimpleNamespace(verdict="not run here", beside="")
+    wanted = SimpleNamespace(broken="", mistake="", name="away")
+    last = SimpleNamespace(verdict="not run here", beside="", exit=3, at=None)
     row = DueRow(State.NEVER, "volume", "away", "lab", needs="the inventory docker")
-    assert overview._entry(wanted, last, row, 1).word == overview._entry(wanted, None, row, 1).word
-    assert overview._entry(wanted, last, replace(row, needs=""), 1).word == "not passed in the last run"
+    assert short_list.of_drill(wanted, last, row, 1).word == short_list.of_drill(wanted, None, row, 1).word
+    assert short_list.of_drill(wanted, last, replace(row, needs=""), 1).word == "not passed in the last run"
 
 
 def test_a_project_without_a_drill_names_the_next_step(tmp_path, capsys):

@@ -5,7 +5,8 @@ import io
 import pytest
 from rich.console import Console
 
-from drillbook.cli.short_list import Entry, print_rest, short
+from drillbook.cli.short_list import MOST_LINES, Entry, most_lines, must_run_again, print_rest, short
+from drillbook.plan.schedule import State
 
 LISTED = ("new", "late", "fine", "next")
 ENTRIES = [Entry(2, "never run"), Entry(0, "overdue", lines=2), Entry(9, "passed", fine=True), Entry(1, "due")]
@@ -36,3 +37,24 @@ def test_what_is_left_out_is_counted_by_its_state():
     print_rest([Entry(1, "due"), Entry(9, "passed", fine=True), Entry(9, "passed", fine=True)], "drill.due", out, "all well")
     print_rest([], "drill.due", out)
     assert out.file.getvalue().splitlines() == ["not listed: 1 due, 2 passed (all well); all: drillbook drill.due --all"]
+
+
+def test_a_short_list_chooses_by_importance_and_keeps_the_order_of_urgency():
+    entries = [Entry(0, "late", importance=(2,)), Entry(1, "new", importance=(3,)), Entry(2, "open", importance=(1,))]
+    assert short(["a", "b", "c"], entries, most=2) == (["a", "c"], [entries[1]])
+    assert short(["a", "b", "c"], entries, most=1) == (["c"], entries[:2])
+
+
+@pytest.mark.parametrize(("rows", "most"), [(10, MOST_LINES), (24, MOST_LINES), (40, MOST_LINES + 16)])
+def test_a_higher_terminal_has_room_for_more_lines(rows, most):
+    shown = Console(file=io.StringIO(), force_terminal=True, width=80, height=rows)
+    assert most_lines(shown) == most
+    assert most_lines(Console(file=io.StringIO(), width=80, height=rows)) == MOST_LINES, "a file"
+
+
+@pytest.mark.parametrize("state", State)
+@pytest.mark.parametrize(
+    ("verdict", "again"), [("failed", True), ("inconclusive", True), ("aborted", True), ("refused", False), ("", False)]
+)
+def test_what_did_not_end_well_must_run_again_unless_it_is_overdue_anyway(verdict, again, state):
+    assert must_run_again(verdict, state) is (again and state in (State.OK, State.DUE))

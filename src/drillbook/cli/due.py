@@ -16,7 +16,7 @@ from rich.text import Text
 from drillbook.cli import due_steps, due_unfinished, open_runs, reservation_marks, short_list, undrilled_services
 from drillbook.cli.columns import Column, fitting, print_lines
 from drillbook.cli.console import console, stdout
-from drillbook.cli.overview import WORDS, day, until
+from drillbook.cli.overview import day, until
 from drillbook.installation.program_name import program
 from drillbook.journal.run_state import RunState, RunStates
 from drillbook.judge.verdicts import Verdict
@@ -86,7 +86,7 @@ def _print(
     with out.capture() as below:
         _print_below(states, out, project, open_runs.to_recover(dead), everything=everything)
         out.print(Text(summary(states, unfinished), style=_summary_style(states, dead=bool(dead))))
-    for most in range(short_list.MOST_LINES, short_list.LEAST_LINES - 1, -1):
+    for most in range(short_list.most_lines(out), short_list.LEAST_LINES - 1, -1):
         shown, rest = short_list.short(rows, _entries(rows, out.width), everything=everything, most=most)
         with out.capture() as above:
             _print_tables(shown, out)
@@ -94,7 +94,7 @@ def _print(
             if shown and any(column.head == "last run" for column in _fitting(shown, out.width)):
                 reservation_marks.print_legend((row.last_marks for row in shown), out)
         text = above.get() + below.get()
-        if everything or text.count("\n") < short_list.TERMINAL:
+        if everything or text.count("\n") < short_list.height(out):
             break
     out.file.write(text)
 
@@ -131,18 +131,21 @@ def _entries(rows: Sequence[DueRow], width: int) -> list[short_list.Entry]:
 
 
 def _entry(row: DueRow, lines: int) -> short_list.Entry:
-    if row.last_verdict == due_unfinished.UNFINISHED:
-        return short_list.Entry(-1, due_unfinished.UNFINISHED, lines)
+    if row.last_verdict == short_list.UNFINISHED:
+        return short_list.Entry(-2, short_list.UNFINISHED, lines)
+    if short_list.must_run_again(row.last_verdict, row.state):
+        return short_list.Entry(-1, short_list.AGAIN, lines)
     if due_steps.is_kept_by_older_run(row):
         return short_list.Entry(due.URGENCY[State.DUE], f"{row.state} (last run {row.last_verdict})", lines)
     return short_list.Entry(due.URGENCY[row.state], row.state, lines, row.state is State.OK)
 
 
 def _soonest(rows: Sequence[DueRow]) -> str:
-    """Find the row that is due first among the rows with the state ``ok``. Return a text with the name of its drill or
-    suite, and the time until it is due.
+    """Find the row that is due first among the rows with the state ``ok``, without those that must run again. Return a text
+    with the name of its drill or suite, and the time until it is due.
     """
-    row = min((row for row in rows if row.state is State.OK), key=lambda row: row.until_due_s)
+    fine = [row for row in rows if row.state is State.OK and not short_list.next_step(row.last_verdict, row.state)]
+    row = min(fine, key=lambda row: row.until_due_s)
     return f"first due: {_drill(row).plain} {until(row).plain}"
 
 
@@ -180,10 +183,13 @@ def _unsure(damage: str) -> str:
 
 def summary(states: Due, unfinished: Collection[due_unfinished.Subject] = ()) -> str:
     """Return one line with the number of drills and suites in each state. It also counts the services without a proven restore,
-    and the services whose proof is overdue. ``unfinished``: drills and suites with an unfinished run. They are counted apart."""
+    and the services whose proof is overdue. ``unfinished``: drills and suites with an unfinished run. They are counted apart,
+    and so are those that must run again."""
     planned = [row for row in states.rows if row.drill and row.drill not in states.unscheduled]
     apart = [row for row in planned if due_unfinished.is_apart(row, unfinished)]
-    numbers = {due_unfinished.UNFINISHED: len(apart)}
+    again = [row for row in planned if short_list.must_run_again(row.last_verdict, row.state) and row not in apart]
+    numbers = {short_list.UNFINISHED: len(apart), short_list.AGAIN: len(again)}
+    apart += again
     numbers |= {str(state): sum(row.state is state and row not in apart for row in planned) for state in due.URGENCY}
     said = ", ".join(f"{number} {state}" for state, number in numbers.items() if number)
     none = "no drill or suite has a schedule (`every`)"
@@ -235,9 +241,11 @@ def _columns(rows: Sequence[DueRow], *, minutes: bool = True) -> list[Column]:
 
 
 def _state(row: DueRow) -> Text:
-    """Return the state of a row. A drill with an unfinished run is neither `ok` nor `due`, because changes may remain."""
-    if row.last_verdict == due_unfinished.UNFINISHED and row.state in (State.OK, State.DUE):
-        return Text(due_unfinished.UNFINISHED, style=WORDS[due_unfinished.UNFINISHED])
+    """Return the state of a row. A drill whose newest run is unfinished or did not end well is shown neither as `ok` nor as
+    `due`: its newest run tells its state.
+    """
+    if row.state in (State.OK, State.DUE) and short_list.next_step(row.last_verdict, row.state):
+        return Text(row.last_verdict, style=short_list.WORDS[row.last_verdict])
     return Text(row.state, style=_style(row))
 
 
@@ -252,11 +260,12 @@ def _style(row: DueRow) -> str:
 
 def _summary_style(states: Due, *, dead: bool = False) -> str:
     """Return the style of the summary. It is red if the table has a red row, if a file could not be read, or if a run needs a
-    recovery (``dead``).
+    recovery (``dead``). It is yellow in other alarms, and if a drill must run again.
     """
     if dead or states.unread or states.record or any("red" in _style(row) for row in states.rows):
         return "bold red"
-    return "bold yellow" if states.status else "bold"
+    again = any(short_list.must_run_again(row.last_verdict, row.state) for row in states.rows)
+    return "bold yellow" if states.status or again else "bold"
 
 
 def _drill(row: DueRow) -> Text:
@@ -277,23 +286,30 @@ def _service(row: DueRow) -> str:
 
 def _verdict(row: DueRow) -> Text:
     verdict = row.last_verdict or (Verdict.REFUSED if row.permitted_in else "never run")
-    shown = Text(verdict, style=WORDS.get(verdict, "dim")).append(" !" if row.last_findings else "", style="yellow")
+    shown = Text(verdict, style=short_list.WORDS.get(verdict, "dim")).append(
+        " !" if row.last_findings else "", style="yellow"
+    )
     reservation_marks.add(shown, row.last_marks)
     return shown
 
 
 def _more(row: DueRow, shown: Container[str]) -> str:
     """Return the second line of a row, or an empty text when there is nothing to add. For a row with the state ``ok``,
-    the line contains only the number of open findings of the last run, or that this run did not pass. For any other row, it
-    also contains the services of a suite, the cells of columns that are not in the table, and the things that the drill needs
-    before it can run. ``shown``: heads of the columns in the table.
+    the line contains only the number of open findings of the last run, or that this run did not pass. If the drill must run
+    again, the line begins with the command. For any other row, it also contains the services of a suite, the cells of columns
+    that are not in the table, and the things that the drill needs before it can run. ``shown``: heads of the columns in the
+    table.
     """
     left = f"! {row.last_findings} open: {program()} report.open {one_line(row.drill)}" if row.last_findings else ""
     last = f"last run {row.last_verdict}" if row.last_verdict and "last run" not in shown else ""
+    again = due_steps.run_it_again(row) if short_list.must_run_again(row.last_verdict, row.state) else ""
+    if again and row.state is State.OK:
+        return ", ".join(filter(None, (again, row.last_recovered)))
     if row.state is State.OK:
         return ", ".join(filter(None, (last, row.last_recovered))) if due_steps.is_kept_by_older_run(row) else left
     services = one_line(row.service) if row.drill else ""
     parts = [
+        again if not row.needs else "",
         services if ", " in services or "service" not in shown else "",
         f"in {one_line(row.environment)}" if row.environment and "environment" not in shown else "",
         last,

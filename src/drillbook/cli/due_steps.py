@@ -5,6 +5,7 @@ from __future__ import annotations
 import shlex
 from collections.abc import Sequence
 
+from drillbook.cli import short_list
 from drillbook.installation.program_name import program
 from drillbook.judge.verdicts import Verdict
 from drillbook.plan.schedule import State
@@ -15,6 +16,8 @@ from drillbook.report.figures import one_line
 from drillbook.report.next_steps import run_again
 from drillbook.report.wording import badness
 
+MOST_AGAIN = 3
+"""Largest number of drills that must run again and that the next steps name. The table has the command of each of them."""
 Steps = Sequence[tuple[str, str]]
 """Suggested commands. Each entry is a pair: the description of the command, and the command."""
 
@@ -29,20 +32,28 @@ def next_steps(rows: Sequence[DueRow], project: Project, recover: Steps = ()) ->
     urgent and no run is unfinished.
 
     The commands are about the drill or suite that ``_most_urgent`` returns. If its last run did not pass, the first command
-    opens the report of this run, and the second command runs the drill again.
+    opens the report of this run, and the second command runs the drill again. Before them are the commands of other drills
+    that must run again.
 
     ``recover``: commands for unfinished runs. They come before all other commands. If there are any, and the last run of
     the drill was refused, the report of the refused run is not suggested, because this report only names the unfinished
     runs.
     """
     row = _most_urgent(rows)
+    others = [other for other in rows if other is not row and short_list.must_run_again(other.last_verdict, other.state)]
+    steps = [(f"run {other.drill} again, which {_ended(other.last_verdict)}", again(other)) for other in others[:MOST_AGAIN]]
     if row is None:
-        return [*recover]
+        return [*recover, *steps]
     if recover:
         refused = row.last_verdict == Verdict.REFUSED and not row.needs
         return [*recover, *([("then run it again", again(row))] if refused else next_steps(rows, project, ()))]
     if not project.inventory_names():
         return [("this project has no inventory, so first make an inventory", f"{program()} init FOLDER")]
+    return [*steps, *_steps_of(row, project)]
+
+
+def _steps_of(row: DueRow, project: Project) -> list[tuple[str, str]]:
+    """Return the commands about the drill or suite that most needs attention."""
     if row.needs:
         return [(f"{row.drill} {needed(row)}", again(row))]
     if not _unsuccessful(row):
@@ -82,6 +93,11 @@ def _unsuccessful(row: DueRow) -> bool:
 def again(row: DueRow) -> str:
     """Return the command that runs the drill or suite."""
     return run_again(program(), row.drill, row.inventory)
+
+
+def run_it_again(row: DueRow) -> str:
+    """Return the next step of a drill that must run again, with its command."""
+    return f"{needed(row) if row.needs else 'run it again'}: {again(row)}"
 
 
 def _first(row: DueRow) -> str:

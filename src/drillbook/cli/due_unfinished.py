@@ -7,13 +7,12 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 
+from drillbook.cli.short_list import UNFINISHED
 from drillbook.journal.run_state import RunState
 from drillbook.plan.schedule import State
 from drillbook.project.due import DueRow
 from drillbook.sdk.run_names import RUN_ID, drill_of
 
-UNFINISHED = "unfinished"
-"""Word for the last run of these drills, and for their number."""
 Subject = tuple[str, str]
 """Name of a drill or suite, and the environment."""
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
+from math import ceil
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +20,7 @@ from rich.text import Text
 from drillbook.cli import open_runs, reservation_marks, short_list
 from drillbook.cli.columns import GAP, Column, cut, fitting, print_lines, width
 from drillbook.cli.console import console, print_json
-from drillbook.cli.short_list import Entry
+from drillbook.cli.short_list import WORDS, Entry
 from drillbook.exits import Exit
 from drillbook.installation.program_name import program
 from drillbook.journal import damaged
@@ -36,17 +37,6 @@ from drillbook.report import folders
 from drillbook.report.figures import against, count, lasted, one_line, took
 from drillbook.values import Duration
 
-WORDS = {
-    "passed": "green",
-    "failed": "red",
-    "inconclusive": "yellow",
-    "refused": "yellow",
-    "aborted": "magenta",
-    "not run here": "yellow",
-    "unfinished": "bold red",
-    "journal lost": "bold red",
-    "running": "cyan",
-}
 MOST_RUNS = 30
 LEAST_TITLE = 40
 """Smallest width, in columns of the terminal, of the titles in the list of drills. If all titles are shorter, the
@@ -79,8 +69,12 @@ def drills(project: Project, *, everything: bool = False, as_json: bool = False)
         places = {name: number for number, name in enumerate(reversed(due_rows))}
         ordered = sorted(wanted, key=lambda drill: (places.get(drill.name, len(places)), not drill.suite, drill.services))
         notes = _notes(project, ordered, newest)
-        every = [_listed(each, newest.get(each.name), due_rows.get(each.name), notes.get(each.name, "")) for each in ordered]
-        shown, rest = short_list.short(every, [line.entry for line in every], everything=everything)
+        every = [
+            _listed(each, newest.get(each.name), due_rows.get(each.name), notes.get(each.name, ""), out.width)
+            for each in ordered
+        ]
+        entries, most = [line.entry for line in every], short_list.most_lines(out)
+        shown, rest = short_list.short(every, entries, everything=everything, most=most)
         if shown:
             _print_drills(shown, out)
         short_list.print_rest(rest, "drill.list", out)
@@ -94,15 +88,19 @@ def drills(project: Project, *, everything: bool = False, as_json: bool = False)
 
 def _summary(wanted: Sequence[Scheduled], newest: Mapping[str, Standing], due_rows: Mapping[str, DueRow]) -> str:
     """Return a line of numbers about the drills and suites: how many passed in their newest run, how many have an
-    unfinished run, how many cannot be read, how many are due now, and how many have no schedule.
+    unfinished run, must run again, cannot be read, are due now, or have no schedule.
     """
-    passed = sum(schedule.name in newest and newest[schedule.name].last.verdict == "passed" for schedule in wanted)
-    now = sum(schedule.name in due_rows and due_rows[schedule.name].is_due for schedule in wanted)
-    bare = sum(schedule.every is None and not schedule.broken for schedule in wanted)
+    lasts = {each.name: newest[each.name].last for each in wanted if each.name in newest}
+    passed, dead = (
+        [last.verdict for last in lasts.values()].count(word) for word in (Verdict.PASSED, short_list.UNFINISHED)
+    )
+    again = sum(bool(_again(each, lasts.get(each.name), due_rows.get(each.name))) for each in wanted)
+    now = sum(each.name in due_rows and due_rows[each.name].is_due for each in wanted)
+    bare = sum(each.every is None and not each.broken for each in wanted)
     parts = [f"last run passed: {passed} of {count(len(wanted), 'drill or suite', 'drills and suites')}"]
-    unread = sum(bool(schedule.broken or schedule.mistake) for schedule in wanted)
-    dead = sum(schedule.name in newest and newest[schedule.name].last.verdict == "unfinished" for schedule in wanted)
+    unread = sum(bool(each.broken or each.mistake) for each in wanted)
     parts += [f"{dead} unfinished"] if dead else []
+    parts += [f"{again} {short_list.AGAIN}"] if again else []
     parts += [f"{unread} cannot be read"] if unread else []
     parts += [f"{now} due now: {program()} drill.due"] if now else []
     parts += [f"{bare} without a schedule (-)"] if bare else []
@@ -159,10 +157,11 @@ def _notes(project: Project, wanted: Sequence[Scheduled], newest: Mapping[str, S
     return permitted_inventory.notes(project, wanted, newest)
 
 
-def _listed(wanted: Scheduled, standing: Standing | None, row: DueRow | None, note: str) -> Listed:
+def _listed(wanted: Scheduled, standing: Standing | None, row: DueRow | None, note: str, room: int) -> Listed:
     last, passed = (standing.last, standing.passed) if standing else (None, None)
-    verdict = f"{last.verdict}{_left(last)}" if last else "never run"
-    marked = Text(verdict, style=WORDS.get(last.verdict, "") if last else "dim")
+    marked = Text(
+        f"{last.verdict}{_left(last)}" if last else "never run", style=WORDS.get(last.verdict, "") if last else "dim"
+    )
     reservation_marks.add(marked, last.marks if last else "")
     more = Text()
     if why := wanted.broken or wanted.mistake:
@@ -174,36 +173,32 @@ def _listed(wanted: Scheduled, standing: Standing | None, row: DueRow | None, no
         more = Text(note or (last.recovered if last else ""), style="dim")
     elif passed and passed is not last:
         more = Text(f"last passed {day(passed.started)}", style="dim")
+    if again := _again(wanted, last, row):
+        more = Text("; ".join(filter(None, (again, more.plain))), style="dim")
     return Listed(
         wanted.name + (" (suite)" if wanted.suite else ""),
         _services(wanted.services),
         one_line(wanted.title),
         Text(day(last.started) if last else "-"),
         marked,
-        until(row),
+        until(row, last.verdict if last else ""),
         more,
-        _entry(wanted, last, row, 1 + bool(more)),
+        short_list.of_drill(wanted, last, row, 1 + ceil(more.cell_len / room)),
         last.marks if last else "",
     )
 
 
-def _entry(wanted: Scheduled, last: Ended | None, row: DueRow | None, lines: int) -> Entry:
-    """Return the rank and the state of a drill or suite for the short form of the list. A lower rank is more urgent."""
-    tried = last is not None and not (last.verdict == Verdict.NOT_RUN and row is not None and row.needs)
-    states = [
-        ("unfinished", last is not None and last.verdict == "unfinished"),
-        ("cannot be read", bool(wanted.broken or wanted.mistake)),
-        ("overdue", row is not None and row.state is State.OVERDUE),
-        ("not passed in the last run", last is not None and tried and (last.verdict != "passed" or bool(_left(last)))),
-        ("never run", last is None and row is not None and not row.needs),
-        ("due", row is not None and tried and row.state is State.DUE),
-        ("that need another inventory or an installation", not tried and row is not None),
-        ("never run and without a schedule", last is None),
-        ("passed with open findings", last is not None and bool(last.beside)),
-        ("passed and not due", True),
-    ]
-    rank, word = next((rank, word) for rank, (word, holds) in enumerate(states) if holds)
-    return Entry(rank, word, lines, fine=rank == len(states) - 1)
+def _again(wanted: Scheduled, last: Ended | None, row: DueRow | None) -> str:
+    """Return the next step of a drill or suite that must run again. The text is empty for any other drill or suite, and if
+    its file cannot be read.
+    """
+    if last is None or wanted.broken or wanted.mistake:
+        return ""
+    if not short_list.must_run_again(last.verdict, row.state if row else None):
+        return ""
+    from drillbook.cli import due_steps  # noqa: PLC0415  keeps start-up fast
+
+    return due_steps.run_it_again(row) if row else f"run it again: {program()} drill {wanted.name}"
 
 
 def _services(names: Sequence[str]) -> str:
@@ -249,13 +244,17 @@ def _left(ended: Ended) -> str:
     return "" if ended.exit != Exit.RESIDUE else " + residue, closed" if ended.settled else " + residue"
 
 
-def until(row: DueRow | None) -> Text:
+def until(row: DueRow | None, verdict: str = "") -> Text:
     """Return a text that tells how soon the drill or suite is due, or for how long it has been overdue. The text is
-    ``-`` when ``row`` is None, or when the schedule is unknown.
+    ``-`` when ``row`` is None, or when the schedule is unknown. If the newest run is unfinished or did not end well, the text
+    is the next step; see ``short_list.next_step``. ``verdict``: that of the newest run, by default the one in ``row``.
 
     The text is red if the drill or suite is overdue, and yellow if it is due. For a drill that has never passed, the text is
     also red, with two exceptions. If the drill never ran, or if its last run was aborted, the text is yellow.
     """
+    verdict = verdict or (row.last_verdict if row else "")
+    if step := short_list.next_step(verdict, row.state if row else None):
+        return Text(step, style=WORDS[verdict])
     if row is None or row.state is State.UNKNOWN:
         return Text("-", style="dim")
     if row.state is State.NEVER:

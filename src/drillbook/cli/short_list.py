@@ -1,5 +1,5 @@
-"""The short form of the lists of ``drill.due`` and ``drill.list``. A list that is longer than a small terminal shows the
-most urgent entries, and the number of entries that are left out.
+"""The short form of the lists of ``drill.due`` and ``drill.list``. A list that is longer than the terminal shows the most
+important entries, and the number of entries that are left out.
 """
 
 from __future__ import annotations
@@ -7,17 +7,25 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 from rich.console import Console
 from rich.text import Text
 
+from drillbook.exits import Exit
 from drillbook.installation.program_name import program
+from drillbook.judge.verdicts import Verdict
+from drillbook.plan.schedule import State
 from drillbook.report.terminal.prose import Prose
 
+if TYPE_CHECKING:
+    from drillbook.project.due import DueRow
+    from drillbook.project.newest_runs import Ended
+    from drillbook.project.schedules import Scheduled
+
 MOST_LINES = 10
-"""Maximum number of lines in the table of a short list, without the heads of the table. With this limit, the whole output of
-a usual project fits on a terminal of 24 lines.
+"""Maximum number of lines in the table of a short list on a small terminal, without the heads of the table. With this limit,
+the whole output of a usual project fits on a terminal of 24 lines.
 """
 LEAST_LINES = 3
 """Minimum number of lines of a shortened table. A table is shortened when the text below it is long. It never gets shorter
@@ -26,6 +34,30 @@ than this, even if the output then does not fit on a small terminal.
 TERMINAL = 24
 """Number of lines of a small terminal. The last of them is needed for the prompt."""
 Item = TypeVar("Item")
+UNFINISHED = "unfinished"
+"""Word for the newest run of a drill whose controller died, until somebody recovers this run."""
+AGAIN = "must run again"
+"""Word for drills for which ``must_run_again`` is true, and for their number."""
+WORDS = {
+    "passed": "green",
+    "failed": "red",
+    "inconclusive": "yellow",
+    "refused": "yellow",
+    "aborted": "magenta",
+    "not run here": "yellow",
+    "unfinished": "bold red",
+    "journal lost": "bold red",
+    "running": "cyan",
+}
+"""Style of each verdict or state of a run in a list."""
+BROKEN, OVERDUE, FAILED, DUE = "cannot be read", "overdue", "not passed in the last run", "due"
+OPEN, RECENT = "passed with open findings", "passed and not due"
+NEW, IDLE = "never run", "never run and without a schedule"
+ELSEWHERE = "that need another inventory or an installation"
+STATES = (UNFINISHED, BROKEN, OVERDUE, FAILED, NEW, DUE, ELSEWHERE, IDLE, OPEN, RECENT)
+"""States of the drills in ``drill.list``, in the order of this list."""
+IMPORTANCE = (UNFINISHED, BROKEN, FAILED, OVERDUE, OPEN, DUE, RECENT, NEW, ELSEWHERE, IDLE)
+"""The same states in the order in which a short list chooses its drills: results come before drills that never ran."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,13 +65,64 @@ class Entry:
     """Properties of an entry. They decide whether the short form of the list shows the entry. ``rank``: the entries with the
     smallest rank are the most urgent. ``word``: state of the entry, in words. The line below the list shows how many
     entries with the same ``word`` were left out. ``lines``: number of lines of the entry in the table. ``fine``: True when
-    nothing needs to be done.
+    nothing needs to be done, and the short form never shows the entry. ``importance``: order in which a short form chooses its
+    entries, the smallest first; by default, they are chosen by ``rank``.
     """
 
     rank: int
     word: str
     lines: int = 1
     fine: bool = False
+    importance: tuple[float, ...] = ()
+
+
+def must_run_again(verdict: str, state: State | None) -> bool:
+    """Return True for a drill whose newest run did not end well, although its schedule alone does not ask for a run. The state
+    is None for a drill without a schedule. A refused run tried nothing, so it is no reason.
+    """
+    return verdict in (Verdict.FAILED, Verdict.INCONCLUSIVE, Verdict.ABORTED) and state in (None, State.OK, State.DUE)
+
+
+def next_step(verdict: str, state: State | None) -> str:
+    """Return the next step of a drill, which the lists show in place of the time until it is due. The text is empty if the
+    drill has no other next step than its next run. ``verdict``: that of its newest run.
+    """
+    if verdict == UNFINISHED:
+        return "recover it"
+    return "run it again" if must_run_again(verdict, state) else ""
+
+
+def of_drill(wanted: Scheduled, last: Ended | None, row: DueRow | None, lines: int) -> Entry:
+    """Return the entry of a drill or suite in the list of ``drill.list``. ``last``: its newest run. ``row``: its schedule."""
+    tried = last is not None and not (last.verdict == Verdict.NOT_RUN and row is not None and row.needs)
+    states = (
+        last is not None and last.verdict == UNFINISHED,
+        bool(wanted.broken or wanted.mistake),
+        row is not None and row.state is State.OVERDUE,
+        last is not None and tried and (last.verdict != Verdict.PASSED or last.exit == Exit.RESIDUE),
+        last is None and row is not None and not row.needs,
+        row is not None and tried and row.state is State.DUE,
+        not tried and row is not None,
+        last is None,
+        last is not None and bool(last.beside),
+        True,
+    )
+    rank = states.index(True)
+    order = IMPORTANCE.index(STATES[rank])
+    if last is not None and last.beside:
+        order = min(order, IMPORTANCE.index(OPEN))
+    newest = last.at.timestamp() if last is not None and last.at else 0.0
+    return Entry(rank, STATES[rank], lines, importance=(order, -newest))
+
+
+def most_lines(out: Console) -> int:
+    """Return the largest number of lines in the table of a short list. A higher terminal has room for more lines."""
+    return MOST_LINES + height(out) - TERMINAL
+
+
+def height(out: Console) -> int:
+    """Return the number of lines of the terminal, but at least ``TERMINAL``. Output to a file is as long as on a small one."""
+    return max(TERMINAL, out.height) if out.is_terminal else TERMINAL
 
 
 def by_urgency(items: Sequence[Item], entries: Sequence[Entry]) -> list[tuple[Item, Entry]]:
@@ -53,19 +136,16 @@ def short(
     """Return the items to show, the most urgent first, and the entries of the items that are left out.
 
     All items are shown if they fit into ``most`` lines, or if ``everything`` is true. Otherwise two groups are
-    left out: the items that need no action (``fine``), and the least urgent items for which there is no room.
+    left out: the items that need no action (``fine``), and the least important items for which there is no room.
     """
     pairs = by_urgency(items, entries)
     if everything or sum(entry.lines for entry in entries) <= most:
         return [item for item, _ in pairs], []
-    shown: list[Item] = []
-    room = most
-    for item, entry in pairs:
-        room -= entry.lines
-        if entry.fine or room < 0:
-            break
-        shown.append(item)
-    return shown, [entry for _, entry in pairs[len(shown) :]]
+    chosen = sorted(range(len(pairs)), key=lambda number: pairs[number][1].importance or (pairs[number][1].rank,))
+    number, room = 0, most
+    while number < len(chosen) and not (entry := pairs[chosen[number]][1]).fine and entry.lines <= room:
+        number, room = number + 1, room - entry.lines
+    return [pairs[place][0] for place in sorted(chosen[:number])], [pairs[place][1] for place in chosen[number:]]
 
 
 def print_rest(rest: Sequence[Entry], task: str, out: Console, more: str = "") -> None:
