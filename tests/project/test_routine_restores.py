@@ -62,6 +62,9 @@ def test_each_drill_that_a_system_names_is_shipped_and_restores_a_routine_backup
         plan = make(project.drill(drill), project.inventory("lab"))
         assert all(step.effect is Effect.READ for step in plan.phase("backup")), "it takes no backup itself"
         assert discovery.routine_drill(f"{system}.restore") == drill
+        assert discovery.own_backups(f"{system}.restore") is (system == "redis"), (
+            "only the cache writes its RDB files itself"
+        )
     assert (discovery.routine_drill("files.restore"), discovery.routine_drill("no_system.restore")) == ("", "")
 
 

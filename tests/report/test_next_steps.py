@@ -87,6 +87,14 @@ def test_the_terminal_names_the_drills_of_a_suite_that_did_not_pass() -> None:
     assert next_steps.after_suite("invoke", good, [samples.passed()], "") == [("read the report", "invoke report.open")]
 
 
+def passed(lab="", service="database", **changes):
+    """A passed run whose RPO has a reservation. ``lab``: lab of its inventory, empty for an inventory of a team."""
+    view = samples.passed()
+    plan = {**view.plan, "inventory": {**view.plan["inventory"], "lab": lab}}
+    result = view.result.model_copy(update={"service": service})
+    return view.model_copy(update={"plan": plan, "result": result, **changes})
+
+
 @pytest.mark.parametrize(
     ("routine", "step"),
     [
@@ -105,7 +113,7 @@ def test_the_terminal_names_the_drills_of_a_suite_that_did_not_pass() -> None:
     ],
 )
 def test_a_reservation_names_the_drill_that_proves_a_routine_backup(routine, step) -> None:
-    view = samples.passed().model_copy(update={"routine": routine})
+    view = passed(routine=routine)
     assert next_steps.age_of_routine(view) == step
     assert (step in next_steps.in_report(view)) is (step is not None)
     if step:
@@ -116,8 +124,50 @@ def test_a_reservation_names_the_drill_that_proves_a_routine_backup(routine, ste
         assert next_steps.after_suite("invoke", suite, [view, view], "").count(step) == 1
 
 
+@pytest.mark.parametrize(
+    ("routine", "what", "command"),
+    [
+        (
+            ("routine-database",),
+            "see the age of a routine backup of {}",
+            "drillbook drill routine-database --inventory NAME",
+        ),
+        ((), "copy a drill that restores a routine backup, for {}", "drillbook init --with routine-database"),
+    ],
+)
+def test_a_lab_without_routine_backups_gets_no_command_that_must_fail(routine, what, command) -> None:
+    view = passed("embedded", routine=routine)
+    assert next_steps.age_of_routine(view) is None
+    said = "the lab has no routine backups; with an inventory of your own, "
+    steps = next_steps.in_report(view)
+    assert (f"{said}{what.format('database')}", command) in steps
+    assert "drillbook drill routine-database" not in dict(map(reversed, steps))
+    for page in (html.render(view), markdown.render(view)):
+        assert plain(page).casefold().count("the lab has no routine backups") == 1
+    suite, _ = samples.suite()
+    assert not [text for text, _ in next_steps.after_suite("invoke", suite, [view], "") if "routine" in text]
+    steps = next_steps.in_suite(suite, [view, view, passed("embedded", "other", routine=routine)])
+    assert [text for text, _ in steps if "routine" in text] == [
+        f"{said}{what.format('database')}",
+        f"with an inventory of your own, {what.format('other')}",
+    ]
+
+
+def test_a_lab_has_the_routine_backups_that_a_server_writes_itself() -> None:
+    view = passed("embedded", routine=("routine-cache",))
+    steps = [
+        step.model_copy(update={"action": "redis.restore"}) if step.action == "postgres.restore" else step
+        for step in view.result.steps
+    ]
+    view = view.model_copy(update={"result": view.result.model_copy(update={"steps": tuple(steps)})})
+    assert next_steps.age_of_routine(view) == (
+        "see the age of a routine backup of database",
+        "drillbook drill routine-cache",
+    )
+
+
 def test_one_drill_of_a_routine_backup_is_enough_for_a_service() -> None:
-    view = samples.passed().model_copy(update={"routine": ()})
+    view = passed(routine=())
     steps = [
         step.model_copy(update={"action": "postgres.restore_table"}) if step.action == "postgres.restore" else step
         for step in view.result.steps

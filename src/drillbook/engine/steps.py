@@ -5,7 +5,6 @@ This module makes the attempts of the step, keeps its deadlines, and checks its 
 
 from __future__ import annotations
 
-import re
 import time
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor, wait
@@ -19,6 +18,7 @@ from drillbook.engine import expectations
 from drillbook.engine.parallel import AT_ONCE
 from drillbook.engine.provenance import elsewhere
 from drillbook.engine.step_context import Stage
+from drillbook.engine.step_findings import of_step
 from drillbook.engine.unreachable import LOST
 from drillbook.engine.vouching import vouched
 from drillbook.errors import Cancelled, CouldNotVerify, DrillbookError, HostError, NotReady, PlanError, StepFailed
@@ -44,8 +44,6 @@ NEARLY_S = 0.005
 """Seconds before the step's deadline. An attempt that fails this late was probably cut off by the deadline, so that its error
 says little. The step then reports the error of the previous attempt."""
 CUT = "; the last attempt did not end within the step's time"
-_ANSWERED = re.compile(r"status [1-4]\d\d\b")
-"""Regular expression for an HTTP status below 500: the service answered, and the answer is not an error of the server."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -305,15 +303,6 @@ def fault_gone(stage: Stage, step: PlannedStep, action: Action, host: str, *, pa
     return None if active is None else not active
 
 
-def _of_step(problem: Finding, step: PlannedStep) -> Finding:
-    """Copy a finding of ``step``. If the service gave an answer that the drill did not expect, the mistake may be in the drill.
-    The remedy of the copy then also names the line of the step.
-    """
-    answered = problem.code == "expectation" or (problem.code == "http-unexpected" and _ANSWERED.match(problem.measured))
-    remedy = f"{problem.remedy} If the answer is right, correct the expectation in `{step.line}`."
-    return problem.model_copy(update={"step": step.id} | ({"remedy": remedy} if answered and step.line else {}))
-
-
 def _failed(
     stage: Stage,
     step: PlannedStep,
@@ -339,7 +328,9 @@ def _failed(
             message=printable(stage.redactor.text(f"{first}{note}{line}{hint}")),
             seconds=seconds,
             attempts=attempts,
-            findings=tuple(_of_step(problem, step).model_dump(mode="json") | {"host": host} for problem in findings),
+            findings=tuple(
+                of_step(problem, step, stage.plan).model_dump(mode="json") | {"host": host} for problem in findings
+            ),
             facts=facts,
             allowed=step.allow_failure,
             **_counted(stage, getattr(error, "outcomes", ()) or (tally.entries() if tally else ())),

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import re
 import shlex
-from collections.abc import Container, Iterable, Sequence
+from collections.abc import Container, Iterable, Mapping, Sequence
+from typing import Any
 
 from drillbook.findings import Finding
 from drillbook.installation.program_name import NEUTRAL
@@ -25,6 +26,9 @@ EXEMPT = "exempt a service in the inventory by `not_drilled: REASON`"
 """Next step for a service without a drill, as an alternative to a new drill."""
 MOST_DRILLS = 4
 """Largest number of suggestions of one kind after a suite, such as drills to repeat or reports to read."""
+NO_ROUTINE = "the lab has no routine backups"
+OWN_INVENTORY = "NAME"
+"""Placeholder for the name of an inventory of the team, in a command for it."""
 _PERMITTED = re.compile(r"(.+?): `(?:drillbook|invoke) (drill [^`]+)`")
 _OTHER = re.compile(r"--inventory ([\w.-]+)")
 
@@ -127,8 +131,15 @@ def age_of_routine(view: RunView) -> tuple[str, str] | None:
     suggestion is to copy or write one; see ``to_write``. A rehearsal, too, may be suggested: its run shows the age of the backup,
     but does not remove the reservation.
 
-    Returns None for any other run, and for a journal that does not record which drills restore routine backups.
+    Returns None for any other run, for a run in a lab without routine backups, and for a journal that does not record which
+    drills restore routine backups.
     """
+    return None if without_routine(view.plan, restoring(view.result.steps)) else _age_of_routine(view)
+
+
+def _age_of_routine(view: RunView, inventory: str = "") -> tuple[str, str] | None:
+    """Return the suggestion of ``age_of_routine`` for any inventory. ``inventory``: name of the inventory in the command, if it
+    is not that of the run."""
     row = next((row for row in rows_of(view.result) if row.key == "rpo"), None)
     fresh = row is not None and row.state == RESERVED and (MARK in row.mark or RECENT_MARK in row.mark)
     if not fresh or view.routine is None or view.result.verdict is not Verdict.PASSED:
@@ -138,9 +149,31 @@ def age_of_routine(view: RunView) -> tuple[str, str] | None:
         drill = one_line(view.routine[0])
         return (
             f"see the age of a routine backup of {service}",
-            f"{view.program} drill {drill}{on(one_line(view.inventory))}",
+            f"{view.program} drill {drill}{on(one_line(inventory or view.inventory))}",
         )
     return to_write(view.program, service, restoring(view.result.steps))
+
+
+def without_routine(plan: Mapping[str, Any], action: str) -> bool:
+    """Return True if a run was in a lab that has no routine backups of the service. A lab has no job that takes backups, so it
+    has only those that a server writes itself.
+
+    ``plan``: plan of the run. ``action``: action that restored a backup of the service.
+    """
+    inventory = plan.get("inventory")
+    return isinstance(inventory, Mapping) and bool(inventory.get("lab")) and not discovery.own_backups(action)
+
+
+def _in_own_inventory(views: Sequence[RunView]) -> list[tuple[str, str]]:
+    """Return suggestions for reports of runs in a lab that has no routine backups: how to see their age with an inventory of the
+    team. The first suggestion says that the lab has none.
+    """
+    lab = [view for view in views if without_routine(view.plan, restoring(view.result.steps))]
+    steps = _distinct(_age_of_routine(view, OWN_INVENTORY) for view in lab)
+    said = [f"{NO_ROUTINE}; ", *[""] * len(steps)]
+    return [
+        (f"{lead}with an inventory of your own, {what}", command) for lead, (what, command) in zip(said, steps, strict=False)
+    ]
 
 
 def to_write(program: str, service: str, action: str, own: Container[str] = ()) -> tuple[str, str]:
@@ -196,8 +229,7 @@ def in_report(view: RunView) -> list[tuple[str, str]]:
         permitted=in_permitted(view.program, result.findings),
     )
     steps = [step for step in suggestions if "report.open" not in step[1]]
-    if proof := age_of_routine(view):
-        steps.append(proof)
+    steps += [*_proofs([view]), *_in_own_inventory([view])]
     if result.verdict is Verdict.PASSED and not result.open_residue:
         again = f"{view.program} drill {one_line(result.drill)}{on(one_line(view.inventory))}"
         first, closing = _remedy(view)
@@ -234,13 +266,14 @@ def _log_restore(view: RunView) -> str:
 def in_suite(suite: SuiteResult, views: Sequence[RunView]) -> list[tuple[str, str]]:
     """Return suggestions for a reader of a suite's report. The list is empty if the suite ran no drill.
 
-    The suggestions are those of ``after_suite`` for the terminal, without the suggestion to read the report. After a suite
-    that passed, the next suggestion is to repeat the suite. The last suggestion is always to verify the record of the suite.
+    The suggestions are those of ``after_suite`` for the terminal, without the suggestion to read the report, and those about the
+    routine backups that a lab lacks. After a suite that passed, the next suggestion is to repeat the suite. The last suggestion is
+    always to verify the record of the suite.
     """
     if not views:
         return []
     program, option = views[0].program, on(views[0].inventory)
-    steps = [*_left(program, views), *_to_do(program, suite, views, option)]
+    steps = [*_left(program, views), *_to_do(program, suite, views, option), *_in_own_inventory(views)]
     if suite.verdict is Verdict.PASSED:
         steps.append(("repeat the suite", f"{program} drill {one_line(suite.suite)}{option}"))
     return [*steps, ("verify this record", f"{program} report.verify {one_line(suite.run)}")]
@@ -267,11 +300,16 @@ def _to_do(program: str, suite: SuiteResult, views: Sequence[RunView], option: s
 
 def _proofs(views: Sequence[RunView]) -> list[tuple[str, str]]:
     """Return suggestions of drills that show the age of routine backups. ``age_of_routine`` makes the suggestion for each
-    run. Of several suggestions with the same description, only the first is returned, because one drill is enough for a
-    service. At most ``MOST_DRILLS`` suggestions are returned.
+    run."""
+    return _distinct(map(age_of_routine, views))
+
+
+def _distinct(suggestions: Iterable[tuple[str, str] | None]) -> list[tuple[str, str]]:
+    """Return at most ``MOST_DRILLS`` suggestions. Of several with the same description, only the first is returned, because one
+    drill is enough for a service.
     """
     steps: dict[str, tuple[str, str]] = {}
-    for step in filter(None, map(age_of_routine, views)):
+    for step in filter(None, suggestions):
         steps.setdefault(step[0], step)
     return list(steps.values())[:MOST_DRILLS]
 

@@ -71,6 +71,10 @@ class System:
     """Drill of the catalogue that restores a routine backup of the system's data. Reports suggest to copy it. The name is empty
     for plugins, and when the catalogue has no such drill.
     """
+    own_backups: bool = False
+    """True if the server itself writes the backups that ``routine_drill`` restores. Such backups exist in a lab, too, which has
+    no backup jobs.
+    """
     extra: str = ""
     """Name of Drillbook's pip extra that the system's actions and probes need. The name is empty for plugins, and when the
     actions and probes need no extra.

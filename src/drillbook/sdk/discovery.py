@@ -207,6 +207,12 @@ def routine_drill(action: str) -> str:
     return next((system.routine_drill for system in systems() if family in system.actions), "")
 
 
+def own_backups(action: str) -> bool:
+    """Return True if the servers of the system that defines ``action`` write routine backups themselves, without a job."""
+    family = action.partition(".")[0]
+    return any(system.own_backups for system in systems() if family in system.actions)
+
+
 def plugins(names: Iterable[str], kinds: Iterable[str]) -> dict[str, str]:
     """Return the plugins that define any of the given names. The key of each entry is the plugin's origin, and the value is
     its version.

@@ -22,4 +22,5 @@ SYSTEM = System(
     by_hand=".by_hand",
     rehearsal="rehearsal",
     routine_drill="routine-cache",
+    own_backups=True,
 )
