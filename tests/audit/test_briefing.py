@@ -8,12 +8,14 @@ from dataclasses import replace
 import pytest
 
 from drillbook.audit import briefing, html, markdown, summary
-from drillbook.audit.alert import Alert, Topic
-from drillbook.audit.alert_causes import alerts
+from drillbook.audit.alert import AT_ONCE, Alert, Topic, urgency
+from drillbook.audit.alert_causes import alerts, listed
 from drillbook.audit.content import Audit
 from drillbook.audit.findings import FindingRow
+from drillbook.audit.missed_drills import NEVER_RAN, MissedRow
 from drillbook.audit.summary_layout import LEAST_ALERTS, MOST_ALERTS
 from drillbook.findings import finding
+from drillbook.judge.verdicts import CONTROLLER_DIED
 from drillbook.report.open_findings import LOST_WRITES
 from drillbook.report.shortened import shortened
 from tests.audit.stories import DOWN, Book
@@ -121,7 +123,7 @@ def test_open_loss_of_data_and_other_severe_findings_are_always_on_the_page(tmp_
     assert any(text.startswith("5 drills must run again: ") for text in texts)
     assert any(text.startswith("severe-0 in lab has 1 high finding") for text in texts)
     assert any(text.startswith("vectors was never drilled") for text in texts)
-    assert re.fullmatch(r"and \d+ more, in the audit: \d+ of medium severity, \d+ without an open finding", texts[-1]), texts
+    assert re.fullmatch(r"and \d+ more, in the audit: \d+ with a medium finding(, [a-z RPO]+)+", texts[-1]), texts
 
 
 @pytest.mark.parametrize(("losses", "severe"), [(9, 9), (2, 0), (0, 9)])
@@ -134,6 +136,7 @@ def test_drills_with_severe_findings_share_an_alert_if_they_are_many(tmp_path, l
         severe > 1
     )
     assert "high" not in texts[-1]
+    assert "never ran" not in texts[-1], "it is to be done at once"
     assert any(text.startswith("vectors was never drilled") for text in texts)
 
 
@@ -147,10 +150,70 @@ def test_a_drill_that_failed_and_lost_data_says_so_before_its_text_is_cut():
     assert briefing.brief(short) == short.text
 
 
-def test_what_is_left_out_is_counted_by_its_severity():
-    known = [Alert("a", "", severity=severity) for severity in ("", "medium", "high", "", "medium")]
-    assert briefing.hidden(known) == "1 of high severity, 2 of medium severity, 2 without an open finding"
-    assert briefing.hidden(known[1:2]) == "1 of medium severity"
+def test_what_is_left_out_is_named_by_its_subject():
+    known = [Alert("a", "", severity=severity, topic=Topic.FINDINGS) for severity in ("medium", "high", "medium")]
+    others = [Alert("a", "", topic=topic) for topic in (Topic.NEVER_RAN, Topic.RESERVED, Topic.NEVER_RAN)]
+    assert briefing.hidden([*known, *others]) == (
+        "1 with a high finding, 2 with a medium finding, drills that never ran, figures with reservations"
+    )
+    assert briefing.hidden(known[:1]) == "1 with a medium finding"
+
+
+def test_nothing_to_do_at_once_is_behind_something_less_urgent(tmp_path):
+    """A drill that never ran is to be run at once, so it comes before services that were never drilled."""
+    audit = failed(tmp_path)
+    late = MissedRow(NEVER_RAN, "lab", "api", "api-slow", "", "", "", "", "drills/")
+    audit = replace(audit, missed=(late,), whole=True)
+    for order in (briefing.of(audit, LEAST_ALERTS), listed(audit)):
+        urgent = [alert.when == AT_ONCE for alert in order]
+        assert urgent == sorted(urgent, reverse=True)
+        assert any(alert.topic is Topic.NEVER_RAN for alert in order)
+    assert any("never ran, although the schedule asks for it: api-slow" in text for text in on_paper(audit))
+
+
+def test_the_audit_and_the_summary_have_the_same_order(tmp_path):
+    audit = lossy(tmp_path)
+    assert listed(audit)[0].text.startswith("loss-0 in lab has 1 high finding"), "lost data comes first"
+    ranks = [urgency(alert) for alert in listed(audit)]
+    assert ranks == sorted(ranks)
+    ranks = [urgency(alert) for alert in briefing.of(audit, LEAST_ALERTS)]
+    assert ranks == sorted(ranks)
+
+
+def test_an_alert_tells_of_one_run_only(book):
+    """The reservation of an earlier run has an alert of its own, because an aborted run has no figure."""
+    audit = replace(kept(book, "passed"), whole=True)
+    (run,) = audit.runs
+    later = replace(run, run="20990101T000000.000Z-postgres-lost-ffff", verdict="aborted", reason=CONTROLLER_DIED)
+    audit = replace(audit, runs=(run, replace(later, started="2099-01-01T00:00:00Z")))
+    texts = [alert.text for alert in briefing.of(audit, LEAST_ALERTS)]
+    (aborted,) = [text for text in texts if text.startswith("postgres-lost in lab ended aborted")]
+    assert "RPO" not in aborted
+    assert any(text.startswith("The RPO of postgres-lost in lab is met with a reservation") for text in texts)
+
+
+def test_changes_that_another_run_left_have_the_day_of_this_run(tmp_path):
+    audit = failed(tmp_path)
+    first = audit.runs[0]
+    left = replace(
+        first, run="20260105T090000.000Z-api-a-aaaa", started="2026-01-05T09:00:00Z", residue=("a change",), verdict="passed"
+    )
+    audit = replace(audit, runs=(left, *audit.runs), whole=True)
+    (text,) = [alert.text for alert in briefing.of(audit, 9) if alert.text.startswith("api-a in lab")]
+    assert "ended failed on 2026-02-10; its run of 2026-01-05 left changes that are not undone: a change" in text
+
+
+def test_a_text_is_cut_at_the_end_of_a_clause():
+    lost = "Acknowledged writes were lost"
+    text = f"postgres-lost in lab ended aborted on 2026-12-01: {CONTROLLER_DIED} (1 high finding, {lost})"
+    alert = Alert(text + " and more", "", about="postgres-lost in lab", severity="high", lost=(lost,))
+    assert briefing.brief(alert) == (
+        f"postgres-lost in lab lost data ({lost}); ended aborted on 2026-12-01: {CONTROLLER_DIED}\N{HORIZONTAL ELLIPSIS}"
+    )
+    long = (
+        "api in lab has 1 high finding: the first of the two causes is the disk of the server, so the second has no effect"
+    )
+    assert shortened(long, 100, whole_words=True) == f"{long.partition(', so')[0]}\N{HORIZONTAL ELLIPSIS}"
 
 
 def test_an_empty_project_has_a_next_step(book):

@@ -85,7 +85,7 @@ def test_each_page_tells_if_the_statement_is_confirmed(book):
             assert "Drillbook checks this statement only if the service is a backup" in words
         told = [one.text for one in alerts(shown) if "The inventory exempts" in one.text]
         assert told == [
-            "The inventory exempts site_archives from drills, although no run of the period confirms that they can be restored"
+            "The inventory exempts site_archives from drills, although no run of the period confirms a restore"
         ] * (text.startswith("NOT"))
 
 

@@ -111,7 +111,7 @@ def test_the_longest_proven_figure_is_shown_and_not_the_closest_to_its_target(tm
     ]
     assert (row.rto, row.rpo) == (longest, None)
     page = plain(summary.render(replace(audit, proven=(close, longest))))
-    assert "RTO and RPO: the longest met in a drill's newest run" in page
+    assert "RTO and RPO: the longest met in a deciding run" in page
     assert "target 1 h, postgres-lost" in page
 
 

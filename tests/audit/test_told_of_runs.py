@@ -98,7 +98,9 @@ def test_an_rpo_with_a_mark_is_met_with_a_reservation_and_not_counted_as_proven(
 def test_each_service_with_a_reservation_has_the_drill_that_proves_it_or_that_must_be_written(passed):
     """A drill of the project that restores a routine backup is named; if there is none, the words are those of a report."""
     (run,) = passed.runs
-    assert (run.kind, run.routine) == ("postgres", ())
+    assert (run.kind, run.routine, run.without_routine) == ("postgres", (), True)
+    run = replace(run, without_routine=False)
+    passed = replace(passed, runs=(run,))
     (one,) = [one for one in alerts(passed) if "with a reservation: the drill itself" in one.text]
     assert one.step == (
         f"measure how old a routine backup is: copy a drill that restores a routine backup, for {run.service} "
@@ -107,6 +109,11 @@ def test_each_service_with_a_reservation_has_the_drill_that_proves_it_or_that_mu
     known = replace(passed, runs=(replace(run, routine=("restore-newest", "other"), inventory="staging"),))
     (one,) = [one for one in alerts(known) if "with a reservation: the drill itself" in one.text]
     assert one.step.endswith(f": {run.service} by `drillbook drill restore-newest --inventory staging`; {REMOVED}")
+    lab = replace(known, runs=(replace(known.runs[0], without_routine=True),))
+    (one,) = [one for one in alerts(lab) if "with a reservation: the drill itself" in one.text]
+    assert one.step.endswith(
+        f": {run.service} by `drillbook drill restore-newest --inventory NAME` (the lab itself has none); {REMOVED}"
+    )
     goals = [replace(row, service=f"{row.service}-{number}") for row in passed.proven for number in range(4)]
     (one,) = [one for one in alerts(replace(passed, proven=tuple(goals))) if "reservation: the drill itself" in one.text]
     assert one.step == (

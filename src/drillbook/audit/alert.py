@@ -13,21 +13,36 @@ from drillbook.report.open_findings import DATA_LOSS, GRAVE
 
 AT_ONCE, NEXT_RUN, NEXT_RUNS = "at once", "before its next run", "before their next run"
 NOBODY = "no owner named"
+SEVERE = ("critical", "high")
+"""Severities of the findings that come before all others."""
+NOT_AT_ONCE = 2 + len(SEVERE) + 1
+"""First place, in the order of ``urgency``, of the alerts that ask for nothing at once."""
 
 
 class Topic(StrEnum):
-    """Subject of an alert. Only subjects that the summary for management treats in a special way have names. For all other
-    alerts, the subject is ``OTHER``."""
+    """Subject of an alert. The value names it in a list of the alerts that a page leaves out."""
 
-    RUN_AGAIN = "run again"
-    """Drill that did not pass, is overdue, or has an objective that is not proven."""
-    RECORD = "record"
+    RECORD = "the record"
     """Record of the period that is not complete."""
-    FINDINGS = "findings"
-    """Drill that passed, and has open findings."""
-    NEVER_DRILLED = "never drilled"
+    RUN_AGAIN = "drills to repeat"
+    """Drill that did not pass, is overdue, or has an objective that is not proven."""
+    LEFT = "changes not undone"
+    MISSING = "missing runs"
+    UNFINISHED = "suites without an end"
+    NEVER_DRILLED = "services never drilled"
     """Services that no run of the period drilled."""
-    OTHER = "other"
+    NEVER_RAN = "drills that never ran"
+    FINDINGS = "drills with open findings"
+    """Drill that passed, and has open findings."""
+    NOT_RUN = "drills not run here"
+    """Drill that its guard does not permit in the environment, or that needs services that are not installed."""
+    RESERVED = "figures with reservations"
+    GAPS = "months without a run"
+    """Services that were not drilled in a part of the period. The unit may also be a quarter or a year."""
+    REHEARSED = "rehearsals only"
+    NO_RPO = "services without an RPO"
+    EXEMPT = "unconfirmed backups"
+    OTHER = "other things"
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,6 +77,22 @@ class Alert:
     def action(self) -> str:
         """Text with the next step, the person who takes it, and the time limit."""
         return f"Next: {self.step}. {f'Who: {self.who}. ' if self.who else ''}When: {self.when}"
+
+
+def urgency(alert: Alert) -> int:
+    """Return the place of ``alert`` in a list, from 0 for the most urgent alerts. An incomplete record comes first, then lost
+    data, and then everything to do at once: first what has a critical finding, then what has one of high severity.
+    """
+    severe = SEVERE.index(alert.severity) if alert.severity in SEVERE else len(SEVERE)
+    if alert.topic is Topic.RECORD:
+        return 0
+    if alert.lost:
+        return 1
+    if alert.when == AT_ONCE:
+        return 2 + severe
+    if alert.severity in SEVERE:
+        return NOT_AT_ONCE
+    return NOT_AT_ONCE + (1 if alert.topic is Topic.NEVER_DRILLED else 2)
 
 
 def owner_of(owners: dict[tuple[str, str], str], environment: str, drill: str) -> str:

@@ -7,7 +7,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import replace
 
-from drillbook.audit import forbidden_runs, gaps, reservations, retired, undrilled_services, wording
+from drillbook.audit import forbidden_runs, gaps, reservations, retired, wording
 from drillbook.audit.absences import MISSING
 from drillbook.audit.alert import (
     AT_ONCE,
@@ -20,6 +20,7 @@ from drillbook.audit.alert import (
     graded,
     is_open,
     owner_of,
+    urgency,
 )
 from drillbook.audit.content import Audit
 from drillbook.audit.findings import FindingRow, each_open
@@ -54,9 +55,9 @@ def alerts(audit: Audit, told: Collection[str] = ()) -> Iterator[Alert]:
 
 
 def listed(audit: Audit) -> list[Alert]:
-    """Return the alerts that the audit lists. The alert about an incomplete record is left out, because the audit begins
-    with this fact."""
-    return list(alerts(audit))[0 if audit.whole else 1 :]
+    """Return the alerts that the audit lists, in the order of the summary. The alert about an incomplete record is left out,
+    because the audit begins with this fact."""
+    return sorted((alert for alert in alerts(audit) if alert.topic is not Topic.RECORD), key=urgency)
 
 
 def _alerts(audit: Audit, told: Collection[str]) -> Iterator[Alert]:
@@ -68,7 +69,7 @@ def _alerts(audit: Audit, told: Collection[str]) -> Iterator[Alert]:
         )
     yield from _of_runs(audit, owners)
     audit = _without_retired(audit)
-    spans = list(_of_gaps(audit))
+    spans = list(gaps.alerts(audit, _coming(audit)))
     yield from _of_overdue(audit, owners)
     yield from _of_objectives(audit, owners)
     yield from (alert for alert, drilled in spans if not drilled)
@@ -115,17 +116,19 @@ def _of_runs(audit: Audit, owners: dict[tuple[str, str], str]) -> Iterator[Alert
                 AT_ONCE,
                 run.run,
                 drill_key(run.drill, run.environment),
-                severity=Severity.CRITICAL,
+                Topic.LEFT,
+                Severity.CRITICAL,
             )
     for key, run in sorted(audit.failing.items(), key=lambda failing: -badness(failing[1].verdict)):
         if run.verdict != Verdict.NOT_RUN and not forbidden_runs.finding(audit, run):
             yield from _of_failing(audit, key, run, owners, AT_ONCE)
     for row in audit.absent:
         if row.kind == MISSING:
-            yield Alert(f"{row.run or 'A run'} is missing: {row.why}", "restore its folder", when="before the sign-off")
+            text = f"{row.run or 'A run'} is missing: {row.why}"
+            yield Alert(text, "restore its folder", when="before the sign-off", topic=Topic.MISSING)
         elif not row.repeated:
             text = f"the suite {row.drill} of {row.at[:10]} has no recorded end"
-            yield Alert(text, "run the suite again", when=AT_ONCE)
+            yield Alert(text, "run the suite again", when=AT_ONCE, topic=Topic.UNFINISHED)
 
 
 def _not_run(audit: Audit, owners: dict[tuple[str, str], str]) -> Iterator[Alert]:
@@ -143,7 +146,7 @@ def _of_forbidden(audit: Audit, run: RunRow, forbidden: FindingRow, who: str) ->
     if not retired.covering(audit.retired, run.drill, run.environment):
         text = f"{run.drill} in {run.environment} was refused by its guard on {run.started[:10]}: {run.reason}"
         step, about = forbidden_runs.step(audit, run, forbidden), drill_key(run.drill, run.environment)
-        yield Alert(text, step, who, _coming(audit), run.run, about)
+        yield Alert(text, step, who, _coming(audit), run.run, about, Topic.NOT_RUN)
 
 
 def _of_failing(
@@ -314,7 +317,7 @@ def _of_never_ran(never: Sequence[MissedRow]) -> Iterator[Alert]:
         there = (
             f" there, or take {place} out of `guard.environments`" if place else f" (`drillbook drill.due --all` lists {it})"
         )
-        yield Alert(text, f"run {it}{there}", when=AT_ONCE)
+        yield Alert(text, f"run {it}{there}", when=AT_ONCE, topic=Topic.NEVER_RAN)
 
 
 def _of_services(audit: Audit) -> Iterator[Alert]:
@@ -323,29 +326,13 @@ def _of_services(audit: Audit) -> Iterator[Alert]:
     yield from _without_rpo(audit, when)
     if doubtful := [row.service for row in audit.coverage if row.doubtful]:
         names = open_findings.named(doubtful)
-        text = f"The inventory exempts {names} from drills, although no run of the period confirms that they can be restored"
-        yield Alert(
-            text,
-            f"plan a rehearsal that restores each of these backups (`{catalog_command()}` lists shipped drills)",
-            when=when,
-        )
+        text = f"The inventory exempts {names} from drills, although no run of the period confirms a restore"
+        step = f"plan a rehearsal that restores each of these backups (`{catalog_command()}` lists shipped drills)"
+        yield Alert(text, step, when=when, topic=Topic.EXEMPT)
 
 
 def _coming(audit: Audit) -> str:
     return f"by {audit.period.until}" if audit.so_far else "in the next period"
-
-
-def _of_gaps(audit: Audit) -> Iterator[tuple[Alert, bool]]:
-    """Return alerts about services that were not drilled in a part of the period, or never in the period. Each alert comes
-    with a flag: True when the services were drilled in another part of the period, and False when they were never drilled in
-    it.
-    """
-    for (words, environment, drilled), known in gaps.of(audit).items():
-        names = f"{', '.join(known[:-1])} and {known[-1]} were" if len(known) > 1 else f"{known[0]} was"
-        again = f"schedule a drill, so that the coming {audit.period.unit}s are covered"
-        step = again if drilled else undrilled_services.step(audit, environment, known)
-        topic = Topic.OTHER if drilled else Topic.NEVER_DRILLED
-        yield Alert(f"{names} {words} in {environment}", step, when=_coming(audit), topic=topic), drilled
 
 
 def _without_rpo(audit: Audit, when: str) -> Iterator[Alert]:
@@ -359,11 +346,8 @@ def _without_rpo(audit: Audit, when: str) -> Iterator[Alert]:
     for environment in sorted({row.environment for row in lacking}):
         names = open_findings.named([row.service for row in lacking if row.environment == environment])
         text = f"No drill of {names} in {environment} measures the recovery point (RPO)"
-        yield Alert(
-            text,
-            "set `rpo` in a drill, with a canary for the kind of service, or else with `http.canary` or `command.canary`",
-            when=when,
-        )
+        step = "set `rpo` in a drill, with a canary for the kind of service, or else with `http.canary` or `command.canary`"
+        yield Alert(text, step, when=when, topic=Topic.NO_RPO)
 
 
 def _rehearsed_only(audit: Audit) -> dict[tuple[str, str], list[RehearsedRow]]:
@@ -393,8 +377,8 @@ def _of_rehearsals(rows: Sequence[RehearsedRow], when: str) -> Iterator[Alert]:
         if kind and not entries.breaking(kind):
             lists = f"no shipped drill breaks a service of the kind {kind}: write one"
         step = f"run a drill that breaks the service in a test environment and restores its backup ({lists})"
-        yield Alert(text, step, when=when)
+        yield Alert(text, step, when=when, topic=Topic.REHEARSED)
     for environment in sorted({row.environment for row in rows}):
         if drills := [row.drill for row in rows if row.environment == environment and row.loss_s is None and not row.stored]:
             text = f"{open_findings.named(drills)} in {environment} did not measure how much data would be lost"
-            yield Alert(text, "add a step `backup.measure` to the phase `verify`", when=when)
+            yield Alert(text, "add a step `backup.measure` to the phase `verify`", when=when, topic=Topic.REHEARSED)

@@ -1,66 +1,60 @@
 """Alerts for the summary for management. Each drill has at most one alert. The page may leave out the last alerts. Therefore,
-open findings about lost data come first, then the other severe findings. Alerts about services that were never drilled are
-moved up if they stand too far down."""
+open findings about lost data come first, then everything to do at once, and services that were never drilled."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
 
-from drillbook.audit.alert import AT_ONCE, Alert, Topic, drill_key, joint_owner
+from drillbook.audit.alert import AT_ONCE, NOT_AT_ONCE, SEVERE, Alert, Topic, drill_key, joint_owner, urgency
 from drillbook.audit.alert_causes import alerts
 from drillbook.audit.content import Audit
-from drillbook.audit.summary_layout import MOST_ALERTS
+from drillbook.audit.objective_states import ProvenRow
 from drillbook.report.figures import count
+from drillbook.report.folders import begun
 from drillbook.report.open_findings import GRAVE
 from drillbook.report.shortened import shortened
 
 MOST_TEXTS, MOST_LETTERS = 3, 165
 """Two limits for one alert: number of drills that the alert names, and number of characters in its text."""
+LAST = NOT_AT_ONCE + 2
+"""Place, in the order of ``urgency``, of the alerts that a page may leave out."""
 MEND = "mend the causes, which the audit names, and run the drills again"
 """Next step of several drills that share an alert."""
-SEVERE, LAST = ("critical", "high"), 4
-"""Severities of the findings that the page shows before all others, and the last place in the order of the page."""
 
 
 def of(audit: Audit, least: int) -> list[Alert]:
     """Return the alerts of ``audit``, the most urgent first. Each drill has at most one alert about itself.
 
-    Alerts about an incomplete record, lost data, and findings of critical or high severity come first, in this order.
+    The order is that of ``alert.urgency``, so no alert that asks for something at once is behind a less urgent one.
 
     ``least``: number of alerts that the page always shows. Normally, each drill has its own alert. The drills that must run
     again share one alert in two cases: there are more than ``least`` of them, or their own alerts would leave an alert that
     the page needs outside of the first ``least`` alerts. If this is not enough, the drills that lost data share an alert, and
     then those that passed with severe findings.
     """
-    told = {alert.about for alert in alerts(audit) if alert.about}
-    shown = sorted((_with_state(audit, alert) for alert in _by_drill(list(alerts(audit, told)))), key=_rank)
+    told = {alert.about for alert in _by_drill(list(alerts(audit))) if alert.about and _same_run(audit, alert)}
+    shown = sorted((_with_state(audit, alert) for alert in _by_drill(list(alerts(audit, told)))), key=urgency)
     if needed(shown) > least or sum(alert.topic is Topic.RUN_AGAIN for alert in shown) > least:
         shown = _with_one_for_all(shown)
     if needed(shown) > least:
         shown = _with_one_for_losses(shown)
     if needed(shown) > least:
         shown = _with_one_for_findings(shown)
-    never = [alert for alert in shown if alert.topic is Topic.NEVER_DRILLED]
-    if never and needed(shown) > least:
-        others = [alert for alert in shown if alert.topic is not Topic.NEVER_DRILLED]
-        place = min(max(1, least - len(never), _severe(others)), MOST_ALERTS - len(never))
-        shown = [*others[:place], *never, *others[place:]]
     return shown
 
 
 def needed(shown: Sequence[Alert]) -> int:
-    """Return how many of the first alerts the page needs: all up to the last alert about a severe finding, or about services
-    that were never drilled."""
-    never = [number for number, alert in enumerate(shown, 1) if alert.topic is Topic.NEVER_DRILLED]
-    return max([_severe(shown), *never])
+    """Return how many of the first alerts the page needs: all up to the last alert about a severe finding, about something to do
+    at once, or about services that were never drilled."""
+    return sum(urgency(alert) < LAST for alert in shown)
 
 
 def hidden(alerts: Sequence[Alert]) -> str:
-    """Return the number of ``alerts`` by the severity of their worst finding. The page shows this text in their place."""
+    """Return the subjects of ``alerts``, and the severities of their findings. The page shows this text in their place."""
     severities = [alert.severity for alert in alerts]
-    parts = [f"{severities.count(severity)} of {severity} severity" for severity in GRAVE if severity in severities]
-    return ", ".join([*parts, *([f"{severities.count('')} without an open finding"] if "" in severities else [])])
+    parts = [f"{severities.count(severity)} with a {severity} finding" for severity in GRAVE if severity in severities]
+    return ", ".join([*parts, *dict.fromkeys(str(alert.topic) for alert in alerts if not alert.severity)])
 
 
 def brief(alert: Alert) -> str:
@@ -70,17 +64,6 @@ def brief(alert: Alert) -> str:
         return text
     told = f"{alert.about} lost data ({'; '.join(alert.lost)}); {alert.text.removeprefix(f'{alert.about} ')}"
     return shortened(told, MOST_LETTERS, whole_words=True)
-
-
-def _rank(alert: Alert) -> int:
-    """Return the place of ``alert`` in the order of the page. Alerts without a severe finding have the last place."""
-    if alert.topic is Topic.RECORD:
-        return 0
-    return 1 if alert.lost else 2 + SEVERE.index(alert.severity) if alert.severity in SEVERE else LAST
-
-
-def _severe(shown: Sequence[Alert]) -> int:
-    return sum(_rank(alert) < LAST for alert in shown)
 
 
 def _worst(known: Sequence[Alert]) -> str:
@@ -97,22 +80,34 @@ def _by_drill(shown: Sequence[Alert]) -> list[Alert]:
     return list(alert_by_drill.values())
 
 
+def _reserved(audit: Audit, alert: Alert) -> list[ProvenRow]:
+    """Return the objectives that the drill of ``alert`` meets only with a reservation."""
+    return [goal for goal in audit.proven if goal.reserved and alert.about == drill_key(goal.drill, goal.environment)]
+
+
+def _same_run(audit: Audit, alert: Alert) -> bool:
+    """Return True if the reservations of the drill are about the run of ``alert``. An alert tells of one run only, so reservations
+    of an earlier run have an alert of their own."""
+    return all(alert.run in ("", goal.run) for goal in _reserved(audit, alert))
+
+
 def _with_state(audit: Audit, alert: Alert) -> Alert:
-    """Return ``alert``. If the drill of the alert meets an RPO only with a reservation, add this state of the RPO to the
-    text."""
-    goals = [goal for goal in audit.proven if goal.reserved and alert.about == drill_key(goal.drill, goal.environment)]
+    """Return ``alert``. If its run met an RPO only with a reservation, add this state of the RPO to the text."""
+    goals = _reserved(audit, alert) if _same_run(audit, alert) else []
     return replace(alert, text="; ".join([alert.text, *(f"its RPO is {goal.said}" for goal in goals)]))
 
 
 def _joined(first: Alert, second: Alert) -> Alert:
     """Join two alerts about the same drill to one. Normally the joined text is the text of ``first``, then the text of
     ``second``. There is one exception: ``second`` is about the verdict of a run. Then the joined text is this verdict without
-    its reason, and after it the text of ``first``. The next step is that of ``first``.
+    its reason, and after it the text of ``first``, with the day of its run if this is another run. The next step is that of
+    ``first``.
     """
     verdict = second.text.partition(": ")[0]
     text = f"{first.text}; {second.text.removeprefix(f'{second.about} ')}"
     if second.topic is Topic.RUN_AGAIN and verdict.startswith(second.about):
-        text = f"{verdict}; {first.text.removeprefix(f'{first.about} ')}"
+        other = f"its run of {begun(first.run)[:10]} " if first.run not in ("", second.run) else ""
+        text = f"{verdict}; {other}{first.text.removeprefix(f'{first.about} ')}"
     lost = tuple(dict.fromkeys((*first.lost, *second.lost)))
     return replace(first, text=text, run=first.run or second.run, severity=_worst([first, second]), lost=lost)
 
@@ -129,7 +124,7 @@ def _with_one_for_all(shown: Sequence[Alert]) -> list[Alert]:
     stopped = all(alert.stopped for alert in again)
     step = "run the drills again" if stopped else MEND
     joined = Alert(text, step, who, AT_ONCE, topic=Topic.RUN_AGAIN, severity=_worst(again))
-    return sorted((joined if alert is again[0] else alert for alert in _with_first(shown, again)), key=_rank)
+    return sorted((joined if alert is again[0] else alert for alert in _with_first(shown, again)), key=urgency)
 
 
 def _with_one_for_losses(shown: Sequence[Alert]) -> list[Alert]:
@@ -146,7 +141,7 @@ def _with_one_for_losses(shown: Sequence[Alert]) -> list[Alert]:
 
 def _with_one_for_findings(shown: Sequence[Alert]) -> list[Alert]:
     """Join the alerts about drills that passed with severe findings to one alert. Alerts about lost data are left out."""
-    shared = [alert for alert in shown if alert.topic is Topic.FINDINGS and not alert.lost and _rank(alert) < LAST]
+    shared = [alert for alert in shown if alert.topic is Topic.FINDINGS and not alert.lost and alert.severity in SEVERE]
     if len(shared) < 2:
         return list(shown)
     items = [f"{alert.about} ({alert.severity})" for alert in shared]

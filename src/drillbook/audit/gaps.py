@@ -2,26 +2,52 @@
 
 from __future__ import annotations
 
-from drillbook.audit import covered_days
+from collections.abc import Iterator
+
+from drillbook.audit import covered_days, kept_schedules, undrilled_services
+from drillbook.audit.alert import Alert, Topic
 from drillbook.audit.content import Audit
 from drillbook.audit.coverage import NOT_YET, CoverageRow
+from drillbook.installation.program_name import NEUTRAL
 from drillbook.report.figures import count
 
 MOST_GAPS = 3
 """Largest number of spans that a text names."""
 
 
-def of(audit: Audit) -> dict[tuple[str, str, bool], list[str]]:
-    """Group the services that were not drilled in a part of the period.
+Gap = tuple[str, str, bool, bool]
+"""Part of the period in which services were not drilled: the text that describes it, the environment, True if drills of the
+services ran in another part of the period, and True if the services have a schedule.
+"""
 
-    The key of a group has three values: the text that describes this part, the environment, and True if drills of the services
-    ran in another part of the period.
-    """
-    services_by_gap: dict[tuple[str, str, bool], list[str]] = {}
+
+def of(audit: Audit) -> dict[Gap, list[str]]:
+    """Group the services that were not drilled in a part of the period. A drilled service is left out if its schedule asked for
+    no run in this part."""
+    services_by_gap: dict[Gap, list[str]] = {}
     for row in audit.coverage:
-        if row.gaps:
-            services_by_gap.setdefault((_gap(audit, row), row.environment, bool(row.runs)), []).append(row.service)
+        if row.gaps and not (row.runs and kept_schedules.kept(audit, row)):
+            key = (_gap(audit, row), row.environment, bool(row.runs), bool(kept_schedules.scheduled(audit, row)))
+            services_by_gap.setdefault(key if row.runs else (*key[:3], False), []).append(row.service)
     return services_by_gap
+
+
+def alerts(audit: Audit, when: str) -> Iterator[tuple[Alert, bool]]:
+    """Return alerts about services that were not drilled in a part of the period, or never in the period. Each alert comes
+    with a flag: True when the services were drilled in another part of the period, and False when they were never drilled in
+    it. ``when``: time limit of the next steps.
+    """
+    for (words, environment, drilled, planned), known in of(audit).items():
+        names = f"{', '.join(known[:-1])} and {known[-1]} were" if len(known) > 1 else f"{known[0]} was"
+        step = _step(audit, planned=planned) if drilled else undrilled_services.step(audit, environment, known)
+        topic = Topic.GAPS if drilled else Topic.NEVER_DRILLED
+        yield Alert(f"{names} {words} in {environment}", step, when=when, topic=topic), drilled
+
+
+def _step(audit: Audit, *, planned: bool) -> str:
+    if planned:
+        return f"run the scheduled drills when they are due (`{NEUTRAL} drill.due --all` lists them)"
+    return f"schedule a drill, so that the coming {audit.period.unit}s are covered"
 
 
 def _gap(audit: Audit, row: CoverageRow) -> str:

@@ -13,6 +13,7 @@ from drillbook.audit import (
     alert_causes,
     coverage_signs,
     covered_days,
+    kept_schedules,
     rehearsal_figures,
     retired,
     run_rows,
@@ -41,6 +42,7 @@ _SIZES = {
 _FIXED = {
     "words": wording,
     "signs": coverage_signs,
+    "kept": kept_schedules.sentences,
     "days": covered_days,
     "rehearsals": rehearsal_figures,
     "retired": retired,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from drillbook.audit import covered_days, markdown_proven, retired, services, summary, wording
+from drillbook.audit import covered_days, kept_schedules, markdown_proven, retired, services, summary, wording
 from drillbook.audit.alert_causes import listed
 from drillbook.audit.chain import Problem
 from drillbook.audit.content import Audit
@@ -116,6 +116,7 @@ def _coverage(audit: Audit) -> list[str]:
                 for row in audit.coverage
             ],
         ),
+        *map(escape, kept_schedules.sentences(audit)),
     ]
 
 

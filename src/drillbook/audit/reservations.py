@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Sequence
 
-from drillbook.audit.alert import NEXT_RUN, NEXT_RUNS, Alert, drill_key, is_open, joint_owner, owner_of
+from drillbook.audit.alert import NEXT_RUN, NEXT_RUNS, Alert, Topic, drill_key, is_open, joint_owner, owner_of
 from drillbook.audit.content import Audit
 from drillbook.audit.objective_states import ProvenRow
 from drillbook.installation.program_name import NEUTRAL
@@ -49,7 +49,7 @@ def of(audit: Audit, owners: dict[tuple[str, str], str], told: Collection[str] =
                 who = joint_owner(owner_of(owners, environment, drill) for drill in drills)
                 when = NEXT_RUN if len(set(drills)) == 1 else NEXT_RUNS
                 text = f"{_states(environment, goals)}{why}"
-                yield Alert(text, step + proofs, who, when)
+                yield Alert(text, step + proofs, who, when, topic=Topic.RESERVED)
 
 
 def _states(environment: str, goals: Sequence[ProvenRow]) -> str:
@@ -89,15 +89,19 @@ def _routine_proofs(audit: Audit, goals: Sequence[ProvenRow]) -> str:
     For each service, this part names a drill of the project that restores a routine backup. If the project has no such drill,
     the part says that one must be copied or written. A drill is not named if it restored a backup that a drill had taken.
 
-    For more than ``MOST_PROOFS`` services, the text names neither services nor drills.
+    For more than ``MOST_PROOFS`` services, the text names neither services nor drills. If a service is in a lab that has no
+    routine backups of it, the part says so, and the command names an inventory of the team.
     """
     others = {(row.environment, row.drill) for row in audit.rehearsed if row.taken}
     known: dict[str, str] = {}
     written: dict[str, str] = {}
+    runs = {run.run: run for run in audit.runs}
+    lacks = {goal.run for goal in goals if goal.run in runs and runs[goal.run].without_routine}
     for goal in goals:
-        run = next((run for run in audit.runs if run.run == goal.run), None)
+        run = runs.get(goal.run)
+        inventory = next_steps.OWN_INVENTORY if goal.run in lacks else run.inventory if run else ""
         if run and (drill := next((name for name in run.routine if (goal.environment, name) not in others), "")):
-            known[goal.service] = f"{goal.service} by `{next_steps.run_again(NEUTRAL, drill, run.inventory)}`"
+            known[goal.service] = f"{goal.service} by `{next_steps.run_again(NEUTRAL, drill, inventory)}`"
         else:
             own = run.routine if run else ()
             text, command = next_steps.to_write(NEUTRAL, goal.service, run.restoring if run else "", own)
@@ -106,4 +110,5 @@ def _routine_proofs(audit: Audit, goals: Sequence[ProvenRow]) -> str:
     texts += [text for service, text in written.items() if service not in known]
     many = " by drills that restore routine backups; write one for each service that has none"
     drills = f": {'; '.join(texts)}" if len(known.keys() | written.keys()) <= MOST_PROOFS else many
-    return f"{drills}; {remarks.REMOVED_BY.format(reservation='the reservation')}"
+    lab = " (the lab itself has none)" if lacks else ""
+    return f"{drills}{lab}; {remarks.REMOVED_BY.format(reservation='the reservation')}"

@@ -62,6 +62,8 @@ class RunRow:
     taken by the usual schedule, not by a drill."""
     restoring: str = ""
     """Action of the last step that restored a backup. It is empty if no step did."""
+    without_routine: bool = False
+    """True for a run in a lab that has no routine backups of the service."""
 
     @property
     def rpo_told(self) -> str:
@@ -89,6 +91,7 @@ def run_row(record: Record) -> RunRow:
         else ()
     )
     finished = (record.result.finished or "") if record.result else ""
+    restoring = next_steps.restoring(record.result.steps) if record.result else ""
     return RunRow(
         record.run,
         record.folder,
@@ -109,7 +112,8 @@ def run_row(record: Record) -> RunRow:
         inventory=str((record.opening and record.opening.inventory) or ""),
         kind=_kind(record),
         routine=tuple((record.opening and record.opening.routine) or ()),
-        restoring=next_steps.restoring(record.result.steps) if record.result else "",
+        restoring=restoring,
+        without_routine=next_steps.without_routine(record.plan, restoring),
         rto_state=_state(record, "rto"),
         rpo_state=_state(record, "rpo"),
         **figures,

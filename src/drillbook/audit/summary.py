@@ -55,9 +55,7 @@ from drillbook.report.wording import CLOCKS, MET, OBJECTIVES, badness
 
 MOST_NAME, MOST_ON_SCREEN = 26, 12
 STATE_NOTE = "By the newest run of each drill of the service; a drill that failed stays failed until a run passes."
-FIGURES_NOTE = (
-    f"RTO and RPO: the longest met in a drill's newest run, by the controller's clock; error ± or downward {DOWNWARDS}."
-)
+FIGURES_NOTE = f"RTO and RPO: the longest met in a deciding run, by the controller's clock; error ± or downward {DOWNWARDS}."
 """Explanation of the columns RTO and RPO."""
 PROBE_NOTE = "A detection by a drill's own probe proves no alerting, so it is not counted among the objectives."
 STANDING_LEAD = "By the newest runs"
@@ -151,7 +149,7 @@ def _fit(
     room -= (22 + NEVER_ROW.height(never[1])) if never[0] else 0
     least = min(MOST_ALERTS, max(LEAST_ALERTS, briefing.needed(warnings)))
     choices = [leading(warnings, number)[0] for number in range(least, MOST_ALERTS + 1)]
-    heights = [alerts_height([str(alert) for alert in shown]) for shown in choices]
+    heights = [alerts_height([str(alert) for alert in shown], briefing.hidden(warnings[len(shown) :])) for shown in choices]
     sizes = [_size(row, rows) for row in drilled]
     spare = max(0.0, NOTE.height(exempt) - NOTE.line_px)
     for told in (rehearsal_figures.line([(services.named(row, rows), row.rehearsed) for row in drilled]), ""):

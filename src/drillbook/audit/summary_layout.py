@@ -92,9 +92,11 @@ def _lines(cell: Sequence[str], letters: int) -> int:
     return sum(math.ceil(len(text) / letters) for text in cell)
 
 
-def alerts_height(texts: Sequence[str]) -> float:
-    """Return the height of the list of alerts."""
-    return 25 + sum(ALERT.height(text) + 4 for text in texts)
+def alerts_height(texts: Sequence[str], hidden: str) -> float:
+    """Return the height of the list of alerts. ``hidden``: subjects of the alerts that are not in the list; they are in its last
+    line, which may be longer than a line of the page."""
+    more = max(0.0, ALERT.height(f"and 10 more, in the audit: {hidden}") - ALERT.line_px)
+    return 25 + more + sum(ALERT.height(text) + 4 for text in texts)
 
 
 def layout(

@@ -12,6 +12,8 @@ MOST_COMMAND = 32
 """Number of characters to which a long command is cut. It is cut only in a text that is too long."""
 _URL = re.compile(r"\b[a-z][a-z0-9+.-]*://([^\s/'\"`<>]+)([^\s'\"`<>]*?)(?=[.,;:)]*(?:[\s'\"`<>]|$))")
 _LAST_CLAUSE = re.compile(r" \([^()]+\)$|[:;] [^:;]+$")
+_CLAUSES = re.compile(r"(.+)(?:[,;:] | \()")
+"""Pattern of all clauses of a text but the last, which may be cut off in the middle."""
 _COMMAND = re.compile(rf"`([^`\n]{{{MOST_COMMAND}}})[^`\n]+`")
 
 
@@ -22,7 +24,8 @@ def shortened(text: str, most: int, *, whole_words: bool = False) -> str:
     path. Then long commands in backticks are cut. Then the end of the text is cut. If the last clause of the text is short,
     it is kept, and the text before it is cut instead, because the last clause often tells what to do.
 
-    With ``whole_words``, no name or date is cut, unless it takes more than half of the text.
+    With ``whole_words``, no name or date is cut, unless it takes more than half of the text. If nothing follows the cut, it
+    is at the end of a clause, if one ends in the second half of the text.
     """
     line = one_line(text)
     for pattern, form in ((_URL, _last_part), (_COMMAND, _cut_command)):
@@ -35,6 +38,8 @@ def shortened(text: str, most: int, *, whole_words: bool = False) -> str:
     kept = line[:room]
     if whole_words and not line[room].isspace() and (words := kept.rpartition(" ")[0].rstrip()) and len(words) >= room // 2:
         kept = words.rstrip(",;:(")
+    if whole_words and not end and (whole := _CLAUSES.match(kept)) and len(whole[1]) >= room // 2:
+        kept = whole[1]
     return f"{kept.rstrip()}…{end}"
 
 

@@ -1,0 +1,93 @@
+"""A month without a run is a gap only if the schedule of a drill asks for a run in it."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import date
+
+import pytest
+
+from drillbook.audit import content, gaps, html, kept_schedules, markdown, records
+from drillbook.audit.alert import Topic
+from drillbook.audit.alert_causes import alerts
+from drillbook.audit.period import Period
+from drillbook.project.schedules import Scheduled
+from drillbook.values import Duration
+from tests.audit.quarterly import quarterly
+from tests.judge.story import DRILL
+from tests.report.test_agreement import plain
+
+EVERY = {"every": Duration.parse("90d"), "grace": Duration.parse("9d")}
+SAMPLE = Scheduled("sample", services=("api",), environments=("lab",), **EVERY)
+
+
+SCHEDULED = DRILL.replace("service: api\n", "service: api\nevery: 90d\ngrace: 9d\n", 1)
+
+
+def audited(book, *wanted, today=date(2026, 3, 1), text=SCHEDULED):
+    """One run on the tenth of February, and the audit of the months around it."""
+    book.run("2026-02-10T09:00:00", text=text).good().close()
+    found, strays = records.find(book.reports)
+    return content.make(found, strays, Period.parse("2026-01-01", "2026-06-30"), today=today, wanted=wanted)
+
+
+def gap(audit):
+    return [alert for alert in alerts(audit) if alert.topic is Topic.GAPS]
+
+
+def sample(audit):
+    """The audit with the schedule of the drill in its file. The service is that of its run."""
+    (row,) = [row for row in audit.coverage if row.runs]
+    return replace(SAMPLE, services=(row.service,))
+
+
+def test_a_month_without_a_run_is_no_gap_while_the_schedule_is_kept(book):
+    bare = audited(book)
+    (alert,) = gap(bare)
+    assert alert.step == "schedule a drill, so that the coming months are covered", "no schedule is known"
+    audit = replace(bare, drills=(sample(bare),))
+    assert not audit.missed
+    assert gap(audit) == []
+    (row,) = [row for row in audit.coverage if row.runs]
+    assert row.gaps, "the months without a run are still counted"
+    said = f"{row.service} in lab: scheduled every 90 d; none was missed."
+    assert list(kept_schedules.sentences(audit)) == [said]
+    for page in (html.render(audit), markdown.render(audit)):
+        assert said in plain(page).replace("\\", "")
+        assert "schedule a drill" not in page
+
+
+def test_a_missed_run_is_a_gap_and_asks_for_the_scheduled_drills(book):
+    bare = audited(book, today=date(2026, 6, 20))
+    assert [row.kind for row in bare.missed] == ["overdue"], "the run recorded the schedule, and the next one is overdue"
+    audit = replace(bare, drills=(sample(bare),))
+    (alert,) = gap(audit)
+    assert alert.step == "run the scheduled drills when they are due (`drillbook drill.due --all` lists them)"
+    assert list(kept_schedules.sentences(audit)) == []
+
+
+@pytest.mark.parametrize(
+    "change",
+    [{"environments": ("staging",)}, {"services": ("other",)}, {"every": None}],
+)
+def test_the_schedule_of_another_service_or_environment_covers_no_month(book, change):
+    bare = audited(book)
+    (alert,) = gap(replace(bare, drills=(replace(sample(bare), **change),)))
+    assert alert.step.startswith("schedule a drill")
+
+
+def test_a_scheduled_drill_that_never_ran_covers_no_month(book):
+    bare = audited(book)
+    (alert,) = gap(replace(bare, drills=(replace(sample(bare), name="other"),)))
+    assert alert.step.startswith("run the scheduled drills")
+
+
+def test_the_schedule_of_a_suite_covers_the_services_of_its_drills(book):
+    quarterly(book)
+    found, strays = records.find(book.reports)
+    audit = content.make(found, strays, Period.parse("2026-01-01", "2026-03-31"), today=date(2026, 3, 1))
+    names = tuple(row.service for row in audit.coverage if row.runs)
+    suite = Scheduled("quarterly", suite=True, services=names, environments=("lab",), **EVERY)
+    assert gap(audit)
+    assert gap(replace(audit, drills=(suite,))) == []
+    assert not any(drilled for _, _, drilled, _ in gaps.of(replace(audit, drills=(suite,))))
