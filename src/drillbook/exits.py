@@ -17,7 +17,7 @@ class Exit(IntEnum):
     UNVERIFIED = 3
     """The verification was impossible, so the state is unknown. This never counts as passed."""
     REFUSED = 4
-    """The drill was refused. Or the drill was stopped, and its changes were undone."""
+    """The drill was refused. Or the drill was stopped or its controller died, and its changes were undone."""
     RESIDUE = 5
     """A person must undo remaining changes, or it is unknown whether any changes remain."""
     BROKEN_PIPE = 141

@@ -6,7 +6,7 @@ from xml.etree import ElementTree
 
 import pytest
 
-from drillbook.report import junit
+from drillbook.report import junit, rows
 from tests.report import renderings, samples
 
 NAMES = [name for name in renderings.ALL if name.endswith(".xml")]
@@ -111,6 +111,15 @@ def test_properties_and_time() -> None:
     assert found["verdict"] == "passed"
     assert found["plan_digest"] == samples.passed().result.plan_digest
     assert suite.get("timestamp") == samples.passed().result.started[:19]
+
+
+@pytest.mark.parametrize("name", samples.ALL)
+def test_the_properties_of_objectives_use_the_words_of_the_report(name: str) -> None:
+    view = samples.ALL[name]()
+    found = {one.get("name"): one.get("value") for one in tree_of(f"{name}.xml").iter("property")}
+    assert {key: said for key, said in found.items() if str(key).startswith("objective.")} == {
+        f"objective.{row.key}": row.said for row in rows.rows_of(view.result)
+    }
 
 
 def test_hostile_text_is_legal_xml() -> None:

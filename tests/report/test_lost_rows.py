@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import json
 import re
+import subprocess
 from dataclasses import replace
 from pathlib import Path
+from xml.etree import ElementTree
 
 import pytest
 
 from drillbook.findings import finding
 from drillbook.judge.result import RunView
 from drillbook.notify.wording import objective
-from drillbook.report import html, index, next_steps, remarks, rows, suites, timeline
+from drillbook.report import html, index, junit, next_steps, remarks, rows, suites, timeline
 from drillbook.report.formats import as_json
 from drillbook.report.remarks import RESERVED, SHORT_MARK
 from drillbook.report.terminal import summary
@@ -68,6 +70,32 @@ def test_a_suite_names_the_lost_rows_apart_from_the_other_reservations(lossy: Ru
     members[0] = replace(members[0], objectives=(goal,))
     told = suites.suite_sentence(members)
     assert f"RPO {OTHERS}: {members[0].drill} (at least 3 rows lost)." in told
+
+
+def test_the_property_in_junit_xml_says_for_which_tables_the_objective_is_met(lossy: RunView) -> None:
+    found = {one.get("name"): one.get("value") for one in ElementTree.fromstring(junit.render(lossy)).iter("property")}
+    assert found["objective.rpo"] == OTHERS
+
+
+def test_the_table_of_a_suite_explains_its_short_word_for_such_an_objective(lossy: RunView) -> None:
+    suite, views = samples.suite()
+    text = " ".join(renderings.printed(summary.suite_ending(suite, [lossy, *views[1:]]), 200).split())
+    assert f"~ partly {SHORT_MARK}" in text
+    assert f"partly: {OTHERS} (" in text
+
+
+def test_the_gate_on_the_page_about_ci_stops_such_a_run_and_lets_another_pass(lossy: RunView, tmp_path: Path) -> None:
+    page = (Path(__file__).parents[2] / "docs" / "ci.md").read_text(encoding="utf-8")
+    gate = page.partition("## Ask for more")[2].partition("```sh\n")[2].partition("```")[0]
+    (run := tmp_path / "reports" / "suite" / "run").mkdir(parents=True)
+    (tmp_path / "reports" / "latest").symlink_to("suite")
+    lost = finding("removed-data-missing", wanted="all 10 rows", measured="7 came back", step="restore.1")
+    for findings, status in (((), 0), ((lost,), 1)):
+        result = lossy.result.model_copy(update={"findings": findings})
+        (run / "result.json").write_text(as_json(result), encoding="utf-8")
+        done = subprocess.run(["sh", "-ec", gate], cwd=tmp_path, check=False, capture_output=True)
+        assert (done.returncode, bool(done.stdout)) == (status, bool(status))
+    assert OTHERS in page
 
 
 def test_notes_and_the_index_use_the_same_words(lossy: RunView) -> None:

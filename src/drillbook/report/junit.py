@@ -95,7 +95,7 @@ def _suite_of(view: RunView) -> Tree.Element:
             "operator": result.operator,
             "tool": result.tool,
             "journal_head": view.journal_head,
-            **{f"objective.{row.key}": row.state for row in rows.rows_of(result)},
+            **{f"objective.{row.key}": row.said for row in rows.rows_of(result)},
         },
     )
     for step in view.steps:

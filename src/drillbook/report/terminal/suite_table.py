@@ -105,8 +105,19 @@ def _legend(members: Sequence[SuiteRow]) -> list[RenderableType]:
     marks = [objective.mark for objective in shown]
     marks += [row.rehearsed.mark for row in members if row.rehearsed]
     why = ", ".join(f"{mark} {text}" for mark, text in remarks.WHY.items() if mark in "".join(marks))
+    if remarks.RESERVED in known:
+        known[remarks.RESERVED] = f"{wording.STATES[remarks.RESERVED]} {_reserved(shown)}"
     if why and remarks.RESERVED in known:
         known[remarks.RESERVED] += f" ({why})"
         why = ""
     text = ", ".join([*known.values(), *filter(None, [why])])
     return [Prose(Text(f"{text}.", style="dim"), 2, below=1)] if text else []
+
+
+def _reserved(shown: Sequence[ObjectiveRow]) -> str:
+    """Return the words for objectives that were met with a reservation. If data was lost, a cell has only the word `partly`. The
+    words then also have the state as all other reports name it, such as `met for the other tables only`.
+    """
+    reserved = [row for row in shown if row.state == remarks.RESERVED]
+    words = [f"{PARTLY}: {row.within}" if row.within else remarks.RESERVED for row in reserved]
+    return ", ".join(sorted(dict.fromkeys(words), key=lambda word: word != remarks.RESERVED))
