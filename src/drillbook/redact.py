@@ -152,6 +152,18 @@ def beginning(text: str, limit: int) -> str:
     return _masked(text[:start]) + ("***" if start < min(limit, len(text)) else "")
 
 
+def excerpt(text: str, limit: int) -> str:
+    """Return at most the first ``limit`` characters of ``text`` with secrets hidden. A shortened text ends with a whole word and an
+    ellipsis. Within a word that is longer than half of the text, the text is cut as it is.
+    """
+    said = beginning(text, limit)
+    if len(text) <= limit:
+        return said
+    whole = text[limit].isspace() or said.endswith("***")
+    words = said if whole else re.sub(r"\s+\S*\Z", "", said)
+    return f"{words if 2 * len(words) >= len(said) else said}\N{HORIZONTAL ELLIPSIS}"
+
+
 def end(text: str, limit: int) -> str:
     """Return the last ``limit`` characters of ``text`` with secrets hidden, including a secret that is split by the cut."""
     at = max(0, len(text) - limit)

@@ -8,7 +8,7 @@ from urllib.parse import quote, quote_plus
 
 import pytest
 
-from drillbook.redact import Redactor
+from drillbook.redact import Redactor, excerpt
 
 NESTED = ["hunter2", "hunter2-of-the-database", "the-database-password"]
 
@@ -140,3 +140,24 @@ def test_a_redactor_without_secrets_says_so():
     assert not redactor.knows_any
     redactor.learn("hunter2")
     assert redactor.knows_any
+
+
+@pytest.mark.parametrize(
+    ("text", "limit", "said"),
+    [
+        ("port 21344 failed: Connection reset", 35, "port 21344 failed: Connection reset"),
+        ("port 21344 failed: Connection reset", 33, "port 21344 failed: Connection…"),
+        ("port 21344 failed: Connection reset", 29, "port 21344 failed: Connection…"),
+        ("port 21344 failed: Connection reset", 22, "port 21344 failed:…"),
+        ("a word-of-more-than-half-of-the-text", 20, "a word-of-more-than-…"),
+        ('{"status":"unavailable"}', 10, '{"status":…'),
+    ],
+)
+def test_a_shortened_text_ends_with_a_whole_word_and_says_that_it_is_shortened(text, limit, said):
+    assert excerpt(text, limit) == said
+
+
+def test_a_secret_at_the_cut_is_hidden():
+    redactor = Redactor(["hunter2-of-the-database"])
+    assert excerpt("user admin, password hunter2-of-the-database", 30).endswith("***…")
+    assert redactor.text("hunter2-of-the-database") == "***"

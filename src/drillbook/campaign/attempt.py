@@ -31,6 +31,7 @@ from drillbook.judge.result import Result, RunView, SuiteResult
 from drillbook.judge.verdicts import Verdict
 from drillbook.project import finished_runs
 from drillbook.report import remarks
+from drillbook.sdk.host import excerpt
 
 RUN_VARIABLE = "DRILLBOOK_RUN"
 """Environment variable that passes the name of the run to a child process."""
@@ -351,7 +352,7 @@ def _tail(job: Job) -> str:
     except OSError:
         return ""
     said = [line for line in lines if not line.lstrip().startswith("hint:") and line.strip() not in ("", NOTHING_RUN)]
-    return said[-1].strip()[:300] if said else "it printed nothing"
+    return excerpt(said[-1].strip(), limit=300) if said else "it printed nothing"
 
 
 def unknown(job: Job, message: str) -> Ending:

@@ -17,6 +17,7 @@ from drillbook.errors import JournalError
 from drillbook.events.runs import SignalReceived, StopRequested
 from drillbook.findings import Finding
 from drillbook.journal.journal import Journal
+from drillbook.sdk.host import excerpt
 
 FILE = "stop"
 """Name of the file that stops a run. It lies in the run's folder, or in the folder of all runs.
@@ -213,6 +214,6 @@ def watching(stop: Stop, *folders: Path, journal: Journal) -> Iterator[None]:
 
 def _said(path: Path) -> str:
     try:
-        return path.read_text(encoding="utf-8", errors="replace").strip()[:200] or "the file is empty"
+        return excerpt(path.read_text(encoding="utf-8", errors="replace").strip(), limit=200) or "the file is empty"
     except OSError:
         return "the file cannot be read"

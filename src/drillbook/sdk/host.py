@@ -209,8 +209,8 @@ def printable(data: bytes | str, *, limit: int = 4000) -> str:
 
 
 def excerpt(data: bytes | str, *, limit: int) -> str:
-    """Return the first ``limit`` characters of text from a target. The result is printable, and secrets in it are hidden."""
-    return escaped(redact.beginning(_text(data[: limit + redact.FARTHEST]), limit), keep="\n\t")
+    """Return the beginning of text from a target, as ``redact.excerpt`` shortens it. The result is printable."""
+    return escaped(redact.excerpt(_text(data[: limit + redact.FARTHEST]), limit), keep="\n\t")
 
 
 def _text(data: bytes | str) -> str:

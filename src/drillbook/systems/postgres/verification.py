@@ -10,7 +10,7 @@ from drillbook.errors import StepFailed
 from drillbook.findings import finding
 from drillbook.sdk.action import Context
 from drillbook.sdk.answer_limits import Ignored
-from drillbook.sdk.host import Output
+from drillbook.sdk.host import Output, excerpt
 from drillbook.sdk.object_reference import Reference
 from drillbook.sdk.store import Store
 from drillbook.sdk.stored_backup import carry
@@ -40,7 +40,7 @@ def must_be_right(ctx: Context, what: str, output: Output, tolerated: Collection
                 "restore-errors",
                 title=what,
                 wanted="status 0 and no error line",
-                measured=measured[:1500],
+                measured=excerpt(measured, limit=1500),
                 evidence=(str(evidence["file"]),),
                 host=ctx.host.name,
             )

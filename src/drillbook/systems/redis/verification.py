@@ -17,7 +17,7 @@ from pydantic import Field
 
 from drillbook.errors import CouldNotVerify, NotReady
 from drillbook.findings import Finding, finding
-from drillbook.sdk.host import Host, Output, printable
+from drillbook.sdk.host import Host, Output, excerpt, printable
 
 Program = Annotated[
     str,
@@ -249,7 +249,8 @@ def _said(text: str) -> str:
     """Return the lines of the checker's output that describe the problem."""
     words = r"ERROR|Unexpected|rror|not valid|Expected|expected|Wrong|wrong|mismatch|additional info|truncated|EOF|Cannot|Unknown"
     lines = [line.strip() for line in text.splitlines() if re.search(words, line) and "AUX FIELD" not in line]
-    return "; ".join(line for line in lines if not line.startswith("--- RDB") and "returned error code" not in line)[:600]
+    said = "; ".join(line for line in lines if not line.startswith("--- RDB") and "returned error code" not in line)
+    return excerpt(said, limit=600)
 
 
 def _ended(output: Output) -> str:

@@ -16,7 +16,7 @@ from contextlib import contextmanager, suppress
 from drillbook.errors import CouldNotVerify, DrillbookError, StepFailed
 from drillbook.findings import finding
 from drillbook.sdk.action import Context
-from drillbook.sdk.host import Deadline, Output, printable
+from drillbook.sdk.host import Deadline, Output, excerpt, printable
 from drillbook.systems.redis.connection import Session, opened
 from drillbook.systems.redis.manifest import RDB
 from drillbook.systems.redis.server_state import TICK_S
@@ -140,7 +140,7 @@ def _ended(ctx: Context, output: Output) -> None:
                 "restore-errors",
                 title=RDB,
                 wanted="a file that a server can load",
-                measured=" | ".join(lines[-3:])[:800],
+                measured=excerpt(" | ".join(lines[-3:]), limit=800),
                 evidence=(str(evidence["file"]),),
                 host=ctx.host.name,
             )

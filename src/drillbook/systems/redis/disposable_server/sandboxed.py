@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from drillbook.errors import CouldNotVerify, NotReady, StepFailed
 from drillbook.findings import finding
 from drillbook.sdk.action import Context, Facts
-from drillbook.sdk.host import printable
+from drillbook.sdk.host import excerpt, printable
 from drillbook.sdk.sandbox import Sandbox, Sandboxed
 from drillbook.systems.redis import server_state, verification
 from drillbook.systems.redis.connection import Session, connected
@@ -190,7 +190,7 @@ def _must_run(ctx: Context, box: Sandbox, title: str) -> None:
                 "restore-errors",
                 title=title,
                 wanted="a server that loads the backup",
-                measured=" | ".join(lines[-4:])[:800],
+                measured=excerpt(" | ".join(lines[-4:]), limit=800),
                 evidence=(str(evidence["file"]),),
                 host=box.host.name,
             )
