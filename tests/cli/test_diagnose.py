@@ -1,7 +1,10 @@
 """`invoke diagnose --within`: the real program ends in time, even if something hangs before the first check."""
 
 import json
+import os
+import pty
 import socket
+import subprocess
 
 import pytest
 
@@ -188,3 +191,26 @@ def test_an_unfinished_run_is_told_first_with_the_command_that_undoes_it(tmp_pat
     assert found["unfinished"] == [{"run": run, "drill": "sample", "service": "app", "hosts": ["controller"], "undo": undo}]
     assert folder.run("drill.recover", run).returncode == 0
     assert "unfinished" not in folder.run("diagnose", "cache").stdout
+
+
+def test_a_terminal_says_at_once_how_many_services_are_examined(tmp_path):
+    folder = Folder(tmp_path)
+    (tmp_path / "drills" / "diagnosis").mkdir()
+    (tmp_path / "drills" / "diagnosis" / "cache.yml").write_text(TREE)
+    with socket.create_server(("127.0.0.1", 0)) as mute:
+        cache = f"{{kind: redis, host: controller, address: 127.0.0.1, port: {mute.getsockname()[1]}}}"
+        (tmp_path / "inventory" / "lab.yml").write_text(
+            f"environment: lab\nhosts: {{{here(tmp_path)}}}\nservices: {{cache: {cache}, spare: {cache}}}\n"
+        )
+        ours, theirs = pty.openpty()
+        with folder.start("diagnose", stdout=theirs, stdin=subprocess.DEVNULL) as program:
+            os.close(theirs)
+            told = b""
+            while b"\n" not in told:
+                told += os.read(ours, 1000)
+            assert "examining 2 services …" in told.decode()
+            assert program.poll() is None, "the server has not answered yet"
+            program.kill()
+        os.close(ours)
+        for argv in (["diagnose", "--within", "2s"], ["diagnose", "--json", "--within", "2s"]):
+            assert "examining" not in folder.run(*argv).stdout

@@ -35,7 +35,7 @@ from drillbook.journal.run_files import PAGE
 from drillbook.plan import needed_services, privilege, spec
 from drillbook.project.project import Project
 from drillbook.redact import Redactor
-from drillbook.report.figures import one_line
+from drillbook.report.figures import count, one_line
 from drillbook.sdk.action import Context
 from drillbook.sdk.host import Deadline, Host
 from drillbook.trust.items import SILENCING, Item
@@ -73,7 +73,7 @@ def diagnose(
     unfinished = _unfinished(project, as_json=as_json and not apply)
     inventory = project.inventory(inventory_name)
     book = Book(trees(project), inventory)
-    names = _names(inventory, service, inventory_name)
+    names = _announced(_names(inventory, service, inventory_name), quiet=as_json and not apply)
     applied = {case.tree.tree: case.tree for case in scope.cases(book.trees, inventory.services, names)}
     used = needed_services.of_trees(applied.values(), inventory, names)
     trust = Trust(project, inventory_name)
@@ -119,6 +119,15 @@ def _names(inventory: Inventory, service: str, inventory_name: str) -> tuple[str
             f"the inventory {inventory_name} has no service that can be examined",
             hint=f"describe your services in inventory/{inventory_name}.yml; see `Writing an inventory` in the documentation",
         )
+    return names
+
+
+def _announced(names: tuple[str, ...], *, quiet: bool) -> tuple[str, ...]:
+    """Return ``names``, the services to examine. Unless ``quiet`` is true, a terminal first shows their number, because the result
+    takes some seconds.
+    """
+    if not quiet and (out := console()).is_terminal:
+        out.print(Text(f"examining {count(len(names), 'service')} …", style="dim"))
     return names
 
 

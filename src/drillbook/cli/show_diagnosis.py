@@ -24,8 +24,10 @@ MOST_NAMES = 6
 """Largest number of examined services that are named in the first line."""
 MOST_SUBJECTS = 3
 """Largest number of services in the line that counts checks that did not run."""
-MORE_LINES = 2
-"""Number of lines that are kept free for the last line, which counts what was left out."""
+MORE_LINES = 3
+"""Number of lines that are kept free: for the last line, which counts what was left out, and for the line that the command printed
+before the diagnosis.
+"""
 
 
 def show(
