@@ -304,3 +304,29 @@ def test_a_recovered_run_tells_at_once_what_was_lost() -> None:
     for page in (html.render(lossy), markdown.render(lossy)):
         told = plain(page)
         assert told.index(known.strip()) < told.index("An aborted run is not a pass"), "in the first paragraph"
+
+
+@pytest.mark.parametrize(
+    ("name", "said"),
+    [
+        (
+            "killed",
+            "The controller of the run died during the phase inject. No undo of 1 change is recorded, so the system may still be changed.",
+        ),
+        (
+            "closed",
+            "The controller of the run died during the phase inject. A person later closed the changes that had no recorded undo.",
+        ),
+        ("recovered", f"The controller of the run died during the phase inject. {BACK.strip()}"),
+    ],
+)
+def test_the_head_of_a_run_whose_controller_died_says_what_happened_and_what_is_the_state_now(name: str, said: str) -> None:
+    view = samples.recorded(name)
+    assert end_state.lead(view) == said
+    page = html.render(view)
+    head, _, rest = page.partition("</header>")
+    assert plain(head.partition('<p class="ending">')[2].partition("</p>")[0]) == said
+    assert (DIED in head) is not bool(view.recoveries)
+    assert DIED in page
+    assert markdown.render(view).index("The controller of the run died during") < markdown.render(view).index(DIED)
+    assert bool(view.recoveries) == (DIED in rest.partition('id="recovery"')[2])

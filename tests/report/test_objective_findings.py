@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from drillbook.report import objective_figures, rows, wording
+from drillbook.findings import finding
+from drillbook.report import objective_figures, objective_findings, rows, wording
 from tests.report import samples
 
 
@@ -39,3 +40,34 @@ def test_the_target_in_a_finding_has_the_units_of_the_table() -> None:
     found = rows.findings_of(known.model_copy(update={"findings": alone}))
     assert "at most 2 min" in {one.wanted for one in found}
     assert not any("120 s" in one.wanted for one in found)
+
+
+def test_objectives_of_a_dead_controller_that_lack_the_same_proof_share_a_finding() -> None:
+    result = samples.recorded("died").result
+    same = [
+        finding("objective-not-verified", title=key, wanted=wanted, measured="not measured: why")
+        for key, wanted in (("DETECT", "at most 5 s"), ("RPO", "at most 2 min"), ("RTO", "at most 2 min"))
+    ]
+    other = same[2].model_copy(update={"measured": "not measured: another reason"})
+    lost = finding("acknowledged-writes-lost")
+    one, kept = objective_findings.joined([*same, lost], result)
+    assert kept == lost
+    assert one.title == "3 objectives could not be verified: RTO, RPO and detection"
+    assert one.wanted == "RTO at most 2 min, RPO at most 2 min, detection at most 5 s"
+    assert (one.severity, one.measured) == (same[0].severity, same[0].measured)
+    assert [found.wanted for found in objective_findings.joined([*same[:2], other], result)][1:] == [other.wanted]
+    ended = result.model_copy(update={"reason": "another"})
+    assert objective_findings.joined([*same, lost], ended) == [*same, lost]
+
+
+def test_the_report_of_a_run_joins_them_and_the_audit_counts_each() -> None:
+    result = samples.recorded("died").result
+    same = tuple(
+        finding("objective-not-verified", title=key, measured="not measured: why") for key in ("DETECT", "RPO", "RTO")
+    )
+    result = result.model_copy(update={"findings": same})
+    assert [len(told(result)) for told in (rows.findings_of, rows.findings_in_report, rows.findings_beside_residue)] == [
+        3,
+        1,
+        1,
+    ]

@@ -14,6 +14,7 @@ from drillbook.audit.findings import findings
 from drillbook.findings import CATALOGUE, finding
 from drillbook.judge.result import Objective, Result, Verdict
 from drillbook.report import changes, html, index, junit, markdown, next_steps, open_findings, rows, suites
+from drillbook.report.formats import as_json
 from drillbook.report.open_findings import LOST_WRITES, NOT_COUNTED, WITHIN
 from drillbook.report.rows import findings_of
 from drillbook.report.terminal import summary
@@ -171,3 +172,15 @@ def test_the_reason_of_the_guard_comes_before_findings_that_do_not_matter_in_its
     found = [finding(code) for code in ("approval-not-verified", "guard-environment", "step-failed")]
     codes = [one.code for one in open_findings.as_shown(found, {})]
     assert codes == ["guard-environment", "approval-not-verified", "step-failed"]
+
+
+def test_a_run_without_a_verification_names_its_own_end_in_reports_and_lists() -> None:
+    view = samples.recorded("still_broken")
+    title, wanted = "The service was not good again when the run ended", "good without a break before the run ended"
+    (shown,) = [one for one in rows.findings_of(view.result) if one.code == "not-recovered"]
+    assert (shown.title, shown.wanted) == (title, wanted)
+    assert open_findings.of_result(json.loads(as_json(view.result)))[0].title == title
+    (recorded,) = [one for one in view.result.findings if one.code == "not-recovered"]
+    assert "by the end of the verification" in recorded.title, "result.json keeps its words"
+    verified = [open_findings.at_end(recorded, {"verify": status}) for status in ("done", "failed")]
+    assert verified == [recorded, recorded]

@@ -12,8 +12,9 @@ from drillbook.events.steps import FaultGone, Undone, UndoStarted
 from drillbook.journal.intents import GONE, UNDONE
 from drillbook.journal.journal import FILE, read
 from drillbook.judge.notes import told as noted
-from drillbook.judge.result import RunView
+from drillbook.judge.result import RunView, Span
 from drillbook.report import end_state, headlines, recovery_rows, unproven_faults
+from drillbook.report.figures import utc_time
 from tests.report import renderings, samples
 from tests.report.test_agreement import plain
 from tests.report.test_end_state import INTENT, RECOVERY, continued
@@ -89,3 +90,42 @@ def test_the_result_keeps_the_whole_reason() -> None:
     result = samples.recorded("died").result
     assert UNKNOWN in str(result.objectives["rto"].reason)
     assert unproven_faults.brief_objectives(result)["rto"].reason == unproven_faults.NOT_PROVEN
+
+
+def watched(*labels: str, start: float = 0.0) -> RunView:
+    """Run whose controller died during the injection, with one probe. ``labels``: label of each second from ``start`` on."""
+    view = samples.recorded("died")
+    spans = tuple(Span(start=start + at, end=start + at + 1, label=label, count=10) for at, label in enumerate(labels))
+    track = view.timeline.probes[0].model_copy(update={"stretches": spans, "name": "http.available"})
+    timeline = view.timeline.model_copy(update={"probes": (track,)})
+    return view.model_copy(update={"timeline": timeline})
+
+
+PROBABLY = ", so the fault was probably active; this is no proof"
+
+
+@pytest.mark.parametrize(
+    ("labels", "said"),
+    [
+        (("good", "bad"), " on"),
+        (("good", "bad", "good"), ""),
+        (("good", "good"), None),
+        (("bad", "bad"), None),
+        ((), None),
+    ],
+)
+def test_the_sentence_says_what_a_probe_saw_and_that_this_is_no_proof(labels: tuple[str, ...], said: str | None) -> None:
+    since = samples.recorded("died").result.faults[0].since_s
+    assert since is not None
+    told = headlines.sentence(watched(*labels, start=since))
+    assert UNKNOWN in told
+    if said is None:
+        assert "probably" not in told
+    else:
+        begun = f"{'from' if said else 'at'} {utc_time(watched().zero, since + 1)}{said}"
+        assert f"; the probe http.available saw the service fail {begun}{PROBABLY}; " in told
+
+
+def test_a_failure_before_the_injection_says_nothing_about_the_fault() -> None:
+    since = samples.recorded("died").result.faults[0].since_s or 0.0
+    assert "probably" not in headlines.sentence(watched("good", "bad", start=since - 5))

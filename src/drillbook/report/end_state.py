@@ -43,8 +43,43 @@ BAD_STATUSES = ("failed", "error", "unverified", "unknown")
 
 
 def sentence(view: RunView) -> str:
-    """Return sentences about faults, probes and locks at the end of a run that did not pass, about a later undo, and about the
-    data that a recovered run lost.
+    """Return the sentences about the state of the system, for a terminal: the state after a recovery, the data that a recovered run
+    lost, and the state at the end of the run. The result is empty for a run that passed.
+    """
+    if view.result.verdict is Verdict.PASSED:
+        return ""
+    return " ".join(filter(None, (after_recovery(view), lost_data.after_recovery(view), _told(view))))
+
+
+def lead(view: RunView) -> str:
+    """Return the sentences about the state of the system for the head of a report. If the controller died, they tell only what
+    happened and what the state is now, and ``details`` has the rest.
+    """
+    if view.finished or not details(view):
+        return sentence(view)
+    phase = next((phase.phase for phase in reversed(view.result.phases) if phase.status == "interrupted"), "")
+    died = f"The controller of the run died{f' during the phase {one_line(phase)}' if phase else ''}."
+    return " ".join(filter(None, (died, _now(view), lost_data.after_recovery(view))))
+
+
+def details(view: RunView) -> str:
+    """Return the sentences about the state of a run when its controller died. The result is empty for any other run."""
+    return "" if view.finished else _told(view)
+
+
+def _now(view: RunView) -> str:
+    """Return a sentence about the changes of a run whose controller died."""
+    if told := after_recovery(view):
+        return told
+    if view.result.settled:
+        return "A person later closed the changes that had no recorded undo."
+    if number := len(view.result.open_residue) or sum(fault.ended in LEFT for fault in view.result.faults):
+        return f"No undo of {count(number, 'change')} is recorded, so the system may still be changed."
+    return "No change is left to undo."
+
+
+def _told(view: RunView) -> str:
+    """Return sentences about faults, probes and locks at the end of a run that did not pass, and about a later undo.
 
     The sentences say no more than the journal proves. The result is empty for a run that passed. It is also empty for a run
     without a fault, if the run was refused or its controller died. If a fault is proven to have changed nothing, the run
@@ -55,8 +90,7 @@ def sentence(view: RunView) -> str:
     if view.result.verdict is Verdict.PASSED:
         return ""
     if not faults:
-        told = _without_fault(view, never) if view.finished and view.result.verdict in ENDED else ""
-        return " ".join(filter(None, (after_recovery(view), lost_data.after_recovery(view), told)))
+        return _without_fault(view, never) if view.finished and view.result.verdict in ENDED else ""
     left = [
         (f"{one_line(fault.step)} on {one_line(fault.host)}", LEFT[fault.ended]) for fault in faults if fault.ended in LEFT
     ]
@@ -66,8 +100,7 @@ def sentence(view: RunView) -> str:
     parts += [text for track in view.timeline.probes if (text := _probe(track, view.finished))]
     parts += _locks(view.locks_at_end)
     begin = AT_END if view.finished else "State when the controller died"
-    known = after_recovery(view), lost_data.after_recovery(view)
-    return " ".join(filter(None, (*known, f"{begin}: {'; '.join(parts)}.", _later(view, faults))))
+    return " ".join(filter(None, (f"{begin}: {'; '.join(parts)}.", _later(view, faults))))
 
 
 def after_recovery(view: RunView) -> str:

@@ -72,7 +72,7 @@ def render(view: RunView) -> str:
             result=view.result,
             sentence=headlines.sentence(view),
             residue=wording.residue(view.result),
-            findings=rows.findings_of(view.result),
+            findings=rows.findings_in_report(view.result),
             closed=closed(view.result),
             objectives=rows.rows_of(view.result),
             bar=bar,
@@ -120,7 +120,8 @@ def _first(view: RunView) -> dict[str, Any]:
         "recovery_note": recovery_rows.NOTE,
         "residue_heading": residue_state.heading(view),
         "residue_meaning": residue_state.meaning(view),
-        "end_state": end_state.sentence(view),
+        "end_state": end_state.lead(view),
+        "end_details": end_state.details(view),
         "failed_step": (step := end_state.failed_step(view)),
         "failed_words": end_state.words(step) if step else "",
         "environment_note": wording.of_environment([view.plan.get("inventory")]),
@@ -160,7 +161,7 @@ def _anchors(phases: Sequence[PhaseRow]) -> dict[Where, str]:
 def _findings(result: Result) -> dict[Where, list[Finding]]:
     """Return the findings of each step and host."""
     findings: dict[Where, list[Finding]] = {}
-    for finding in rows.findings_of(result):
+    for finding in rows.findings_in_report(result):
         findings.setdefault((finding.step, finding.host), []).append(finding)
     return findings
 
@@ -194,7 +195,7 @@ def render_suite(suite: SuiteResult, views: Sequence[RunView]) -> str:
             sentence=suites.suite_sentence(drills),
             environment_note=wording.of_environment(view.plan.get("inventory") for view in views),
             legend=remarks.legend(objective.mark for row in drills for objective in row.objectives),
-            findings_of=dead_runs.told_once(views, rows.findings_of),
+            findings_of=dead_runs.told_once(views, rows.findings_in_report),
             owner_of=next_steps.owner,
             rows=drills,
             grave=grave,

@@ -44,8 +44,9 @@ def render(view: RunView) -> str:
     parts = [
         f"# {escape(result.title)}",
         _verdict(str(result.verdict), wording.residue(result), result.exit),
-        escape(end_state.sentence(view)),
+        escape(end_state.lead(view)),
         escape(headlines.sentence(view)),
+        "" if view.recoveries else escape(end_state.details(view)),
         escape(wording.explained(result)),
         *_tolerated(view),
         *_contradictions(rows.contradictions(view)),
@@ -329,7 +330,7 @@ def _clocks(view: RunView) -> str:
 
 def _findings(view: RunView) -> list[str]:
     paragraphs = []
-    for finding in rows.findings_of(view.result):
+    for finding in rows.findings_in_report(view.result):
         measured_name, measured = open_findings.measured(finding)
         where = " on ".join(escape(part) for part in (finding.step and f"step {finding.step}", finding.host) if part)
         lines = [

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from drillbook.errors import DrillbookError
 from drillbook.findings import Finding
 from drillbook.judge.result import Objective, Result
 from drillbook.judge.verdicts import CONTROLLER_DIED
+from drillbook.report.consequences import UNVERIFIED
 from drillbook.report.figures import one_line, seconds, took
-from drillbook.report.wording import measured
+from drillbook.report.wording import SHORT, measured
 from drillbook.sdk.action import find
 
 DIED = "Run the drill again: the controller of this run died. An objective that was not verified does not count as met."
@@ -44,6 +47,30 @@ def remedy(finding: Finding, result: Result) -> str:
         f"The slowest phase was {one_line(slowest.phase)}, {took(slowest.seconds)}{whole}. Shorten this phase, or "
         "agree on an objective that can be met."
     )
+
+
+def joined(findings: Sequence[Finding], result: Result) -> list[Finding]:
+    """Return ``findings`` of a run. If its controller died, several objectives are not verified for the same reason. One finding then
+    stands for the findings about these objectives.
+    """
+    first = next((finding for finding in findings if finding.code == UNVERIFIED), None)
+    same = [finding for finding in findings if first and (finding.code, finding.measured) == (first.code, first.measured)]
+    keys = {finding.title.rpartition(": ")[2].lower(): finding for finding in same}
+    if first is None or result.reason != CONTROLLER_DIED or len(same) < 2 or len(keys) < len(same):
+        return list(findings)
+    ordered = {_name(key): keys[key] for key in sorted(keys, key=lambda key: [*SHORT, key].index(key))}
+    *names, last = ordered
+    shared = first.model_copy(
+        update={
+            "title": f"{len(same)} objectives could not be verified: {', '.join(names)} and {last}",
+            "wanted": ", ".join(f"{name} {finding.wanted}" for name, finding in ordered.items()),
+        }
+    )
+    return [shared if finding is first else finding for finding in findings if finding is first or finding not in same]
+
+
+def _name(key: str) -> str:
+    return "detection" if key == "detect" else SHORT.get(key, one_line(key))
 
 
 def missing_remedy(finding: Finding, result: Result) -> str:

@@ -40,6 +40,15 @@ NOT_VERIFIED = "it is not verified whether the loss is within the objective"
 NOT_MEASURED = "not measured"
 """Beginning of the measured value of a finding, if there is no value. The reason follows."""
 
+NOT_RECOVERED = "not-recovered"
+UNVERIFIED_PHASE = ("skipped", "interrupted")
+"""States of the phase `verify` in a run whose verification did not end."""
+AT_END = {
+    "by the end of the verification": "when the run ended",
+    "good without a break before the verification ended": "good without a break before the run ended",
+}
+"""Words for the finding ``NOT_RECOVERED`` of a run whose verification did not end. The key of each entry is the recorded text."""
+
 
 class Grade(Protocol):
     """Anything that has a code and a severity: a finding, or a row about a finding."""
@@ -85,8 +94,22 @@ def of_result(result: Mapping[str, Any]) -> list[Finding]:
         for fields in result.get("findings", ())
         if fields.get("severity") in GRAVE
     ]
+    phases = {str(phase.get("phase")): str(phase.get("status")) for phase in result.get("phases", ())}
+    findings = [at_end(finding, phases) for finding in findings]
     objectives = objectives_of(result)
     return grave(consequences.folded(as_shown(findings, objectives), objectives))
+
+
+def at_end(finding: Finding, phases: Mapping[str, str]) -> Finding:
+    """Return ``finding``. If it says that the service was not good by the end of the verification, but the verification did not end,
+    it names the end of the run instead. ``phases``: state of each phase.
+    """
+    if finding.code != NOT_RECOVERED or phases.get("verify", UNVERIFIED_PHASE[0]) not in UNVERIFIED_PHASE:
+        return finding
+    texts = {"title": finding.title, "wanted": finding.wanted}
+    for recorded, shown in AT_END.items():
+        texts = {key: text.replace(recorded, shown) for key, text in texts.items()}
+    return finding.model_copy(update=texts)
 
 
 def wanted_name(code: str) -> str:

@@ -10,6 +10,7 @@ from drillbook.judge.faultstate import KEPT, PUT_BACK, PUT_BACK_GONE, PUT_BACK_R
 from drillbook.judge.recovery_record import Act, FaultCheck, Recovery
 from drillbook.judge.result import RunView
 from drillbook.language.lists import leading
+from drillbook.report import end_state
 from drillbook.report.figures import count, lasted, one_line, readable, seconds, took, utc, utc_time
 from drillbook.report.markdown_syntax import escape, prose, table
 from drillbook.report.step_texts import cut, short_facts
@@ -97,12 +98,12 @@ def tables(view: RunView) -> list[RecoveryTable]:
 
 def section(view: RunView) -> list[str]:
     """Return the section of a Markdown report. The result is empty for a run that was not recovered."""
-    parts = []
+    parts: list[str] = []
     for told in tables(view):
         parts += [f"### {told.title}"] if told.title else []
         parts.append(escape(told.lead))
         parts += [_table(told), *filter(None, [escape(told.untimed)])] if told.rows else []
-    return ["## Recovery", *parts, escape(NOTE)] if parts else []
+    return ["## Recovery", *filter(None, [escape(end_state.details(view))]), *parts, escape(NOTE)] if parts else []
 
 
 def _table(told: RecoveryTable) -> str:

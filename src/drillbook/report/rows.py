@@ -143,11 +143,16 @@ def findings_of(result: Result) -> list[Finding]:
     return consequences.folded(each_finding(result), result.objectives)
 
 
+def findings_in_report(result: Result) -> list[Finding]:
+    """Return the findings for the report of one run. Objectives that lack the same proof share a finding."""
+    return objective_findings.joined(findings_of(result), result)
+
+
 def findings_beside_residue(result: Result) -> list[Finding]:
     """Return the findings without those about changes that could not be undone. The terminal prints these changes in full,
     with the next step, so it does not print their findings again."""
     residue = {("residue", change.step, change.host) for change in result.residue}
-    return [finding for finding in findings_of(result) if (finding.code, finding.step, finding.host) not in residue]
+    return [finding for finding in findings_in_report(result) if (finding.code, finding.step, finding.host) not in residue]
 
 
 def each_finding(result: Result) -> list[Finding]:
@@ -182,6 +187,8 @@ def _shown(finding: Finding, result: Result) -> Finding:
                     update={"measured": told, "wanted": objective_findings.wanted(finding.wanted, objective)}
                 )
         return finding.model_copy(update={"remedy": objective_findings.remedy(finding, result)})
+    if finding.code == open_findings.NOT_RECOVERED:
+        return open_findings.at_end(finding, {phase.phase: phase.status for phase in result.phases})
     if finding.code == "removed-data-missing":
         return finding.model_copy(update={"remedy": objective_findings.missing_remedy(finding, result)})
     if finding.code == UNEXPECTED:

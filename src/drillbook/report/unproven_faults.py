@@ -21,6 +21,9 @@ RAN = "drill.recover carried out its undo"
 IN_CASE = {PUT_BACK: "it was undone in case it was injected", PUT_BACK_GONE: "no undo was needed"}
 """Words for the end of a fault of which it is unknown whether it was injected. The key of each entry is the outcome of its undo."""
 
+FAILING = ("bad", "refused")
+"""Labels of stretches in which a probe saw the service fail."""
+
 
 def story(view: RunView, fault: FaultResult) -> str:
     """Return a sentence with all that is known of a fault whose injection is unknown, or that is proven to have changed nothing.
@@ -32,8 +35,23 @@ def story(view: RunView, fault: FaultResult) -> str:
     begun = ""
     if fault.injection is Injection.UNKNOWN and fault.since_s is not None:
         begun = f"begun at {utc_time(view.zero, fault.since_s)}; no check of the injection is recorded, so "
+    seen = _seen(view, fault.since_s) if begun else ""
     ended = "" if fault.injection is Injection.NEVER else _ended(view, fault)
-    return f"{place}: {begun}{one_line(fault.why).rstrip('.')}{f'; {ended}' if ended else ''}."
+    return f"{place}: {begun}{'; '.join(filter(None, (one_line(fault.why).rstrip('.'), seen, ended)))}."
+
+
+def _seen(view: RunView, since_s: float | None) -> str:
+    """Return a clause about the first probe that was good, and saw the service fail only after the injection began at ``since_s``. The
+    result is empty if there is no such probe.
+    """
+    for track in sorted(view.timeline.probes, key=lambda track: track.kind != "availability"):
+        at = next((n for n, span in enumerate(track.stretches) if span.label in FAILING), 0)
+        if not at or since_s is None or track.stretches[at].start < since_s:
+            continue
+        began = utc_time(view.zero, track.stretches[at].start)
+        when = f"from {began} on" if track.stretches[-1].label in FAILING else f"at {began}"
+        return f"the probe {one_line(track.name)} saw the service fail {when}, so the fault was probably active; this is no proof"
+    return ""
 
 
 def _ended(view: RunView, fault: FaultResult) -> str:
