@@ -24,14 +24,14 @@ MOST = 3
 TESTS = """
 ground      canonical_json encodings errors redact values
 findings    findings kind
-events      kinds
+events      content event first_event kinds page
 language    budget explaining indentation lists mistakes patterns placeholders strict syntax template
 statistics  line quantiles
 diagnosis   gather ranking run trees
 plan        schedule privilege approval_cases campaign_approval guard needed_services planner planner_cases restorable
 plan        schema source_rules spec
 plan        broken_entries condition_class drill_files fault_limits plan planned_step recorded_content references
-plan        secret_references step_roles step_rules window
+plan        limits schedule_terms secret_references step_roles step_rules window
 journal     damaged intents journal journal_cases json_values line_file manual_undo own_writes suspension
 judge       clocks comparison detection earlier_runs event_index faultstate findings judge judge_views notes objectives
 judge       objective_proof outage outlook residue rpo rto rto_stalls shortfall size_points steps verdict
@@ -40,6 +40,8 @@ audit       absences chain content controls coverage coverage_signs exempt_list 
 audit       period rehearsal_figures rendering retired run_evidence services suites told_of_runs trend undrilled_services
 report      agreement changes figures golden html index junit labels losses markdown markdown_syntax event_lines next_steps
 report      objective_figures objective_findings rehearsal_results summary timeline tolerated
+report      diagnosis indented_json lost_data own_commands own_end possible_reservations proven_restore recovery_rows
+report      recovery_summary remarks suite_table
 """
 """Test folders of these packages, and the fast files in them."""
 SLOW = (

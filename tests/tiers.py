@@ -69,7 +69,7 @@ TURNS = {
     "systems/prometheus": 1,
     "engine": 8,
     "attestation": 5,
-    "attestation/test_forgeries.py": 15,
+    "attestation/test_forgeries.py": 16,
     "audit": 5,
     "report": 6,
     "report/test_browser.py": 16,
