@@ -301,3 +301,19 @@ def test_a_drill_that_ran_in_staging_alone_never_ran_in_production(tmp_path):
     assert [one.text for one in alerts(made) if "never ran" in one.text] == [
         "1 drill never ran in lab, but ran elsewhere, although the schedule asks for it: sample"
     ], "no run of anything was in production"
+
+
+def test_a_drill_that_ran_in_the_docker_lab_need_not_run_in_the_embedded_lab(tmp_path):
+    book = Book(tmp_path)
+    guard = "guard: {environments: [lab, staging]}\n"
+    in_docker = HOSTS.replace("environment: lab", "environment: docker-lab\nlab: docker")
+    book.run("2026-03-02T09:00:00", text=WEEKLY + guard, hosts=in_docker).good().close()
+    for day, place in (("03", "lab"), ("04", "staging")):
+        hosts = HOSTS.replace("environment: lab", f"environment: {place}")
+        other = DRILL.replace("drill: sample", "drill: other") + guard
+        book.run(f"2026-03-{day}T10:00:00", drill="other", text=other, hosts=hosts).good().close()
+    (tmp_path / "drills" / "sample.yml").write_text(WEEKLY + guard)
+    found, strays = records.find(book.reports)
+    period, wanted = Period.parse("2026-03-01", "2026-03-05"), schedules.read(Project(tmp_path))
+    made = content.make(found, strays, period, today=date(2026, 3, 5), wanted=wanted)
+    assert [(row.kind, row.environment, row.elsewhere) for row in made.missed] == [("never ran", "staging", "docker-lab")]

@@ -154,6 +154,8 @@ def test_the_two_labs_count_apart(shelf):
     shelf.drill("both", "every: 30d\nguard: {environments: [lab, staging]}\n")
     elsewhere(shelf.result("both", ago=50 * DAY), "docker-lab")
     assert states(shelf) == {("both", "docker-lab"): State.OVERDUE}
+    assert states(shelf, environment="lab") == {}
+    assert states(shelf, environment="staging") == {("both", "staging"): State.NEVER}
     shelf.result("both", ago=DAY)
     assert states(shelf) == {("both", "docker-lab"): State.OVERDUE, ("both", "lab"): State.OK}
 

@@ -19,6 +19,7 @@ from drillbook.audit.records import Record
 from drillbook.audit.timelines import Begun, Known, Timeline
 from drillbook.journal.run_files import RESULT
 from drillbook.plan import schedule_terms
+from drillbook.plan.permitted import demanded
 from drillbook.plan.schedule import Schedule
 from drillbook.plan.schedule_terms import Span, Terms
 from drillbook.project.recorded_schedules import may_run
@@ -125,7 +126,7 @@ def never_ran(wanted: Sequence[Scheduled], ran: Collection[Ran], rows: Sequence[
     ):
         there = sorted(place for name, place in ran if name == schedule.name and (not place or may_run(schedule, place)))
         if there and "" not in there:
-            lacking = (used & set(schedule.environments or ())) - set(there)
+            lacking = (used & demanded(schedule.environments or (), there)) - set(there)
             added += [
                 _never_ran(schedule, place, ", ".join(there))
                 for place in sorted(lacking)

@@ -22,6 +22,13 @@ def permits(environments: Collection[str], environment: str) -> bool:
     return environment in environments or (environment == DOCKER_LAB and LAB in environments)
 
 
+def demanded(environments: Collection[str], ran: Collection[str]) -> set[str]:
+    """Return those of a guard's ``environments`` in which a drill is to run. ``ran``: environments in which the drill ran. A
+    drill that ran in the Docker lab need not run in the embedded lab, too.
+    """
+    return {*environments} - ({LAB} if DOCKER_LAB in ran else set())
+
+
 def only_in(environments: Sequence[str]) -> str:
     """Return the words for the permitted ``environments``, such as ``may run only in staging or test``."""
     if not environments:

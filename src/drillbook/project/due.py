@@ -16,6 +16,7 @@ from drillbook.errors import UsageError
 from drillbook.exits import Exit
 from drillbook.journal.run_state import RunStates
 from drillbook.language.explaining import did_you_mean
+from drillbook.plan.permitted import demanded
 from drillbook.plan.schedule import Schedule, State
 from drillbook.project import (
     estate,
@@ -254,7 +255,7 @@ def _rows(scheduled: Scheduled, known: Standings, now: datetime, environment: st
     places = [place for place in ran if may_run(scheduled, place)]
     for place in [place for place in places if environment in ("", place)]:
         yield _row(scheduled, service, place, known[scheduled.name, place], now)
-    here = environment in (scheduled.environments or ()) if places else may_run(scheduled, environment)
+    here = environment in demanded(scheduled.environments or (), places) if places else may_run(scheduled, environment)
     if environment not in places and (here if environment else not places):
         every, grace = str(scheduled.schedule.every), str(scheduled.schedule.grace)
         row = DueRow(State.NEVER, service, scheduled.name, environment, scheduled.suite, every, grace)
