@@ -61,6 +61,16 @@ def test_the_page_has_each_step_with_its_command_and_undo(folder):
     )
 
 
+def test_pages_say_that_a_guard_with_the_lab_permits_the_docker_lab(folder):
+    path = folder.root / "inventory" / "lab.yml"
+    path.write_text(path.read_text().replace("environment: lab", "environment: docker-lab\nlab: docker"))
+    done = folder.run("runbook", "sample")
+    assert "- [ ] The environment is one of: lab (and docker-lab, the lab in containers)." in done.stdout.replace("\\", "")
+    done = folder.run("drill.plan", "sample")
+    shown = " ".join((done.stdout + done.stderr).split())
+    assert "on docker-lab; may run only in lab (and docker-lab, the lab in containers)" in shown
+
+
 def test_a_file_and_a_suite(folder):
     (folder.root / "drills" / "all.yml").write_text("suite: all\ntitle: All\ndrills: [sample]\n")
     assert folder.run("runbook", "all", "--out", "page.md").returncode == 0

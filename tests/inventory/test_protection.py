@@ -39,3 +39,12 @@ def test_an_environment_is_protected_unless_it_is_known_to_be_open(environment, 
     told = protection.problem(environment, said)
     assert told.endswith(problem)
     assert bool(told) is bool(problem)
+
+
+@pytest.mark.parametrize(
+    ("lab", "said", "protected"),
+    [("docker", None, False), ("docker", True, True), ("", None, True), ("embedded", None, True), ("", False, False)],
+)
+def test_the_docker_lab_is_known_by_its_name_and_by_the_kind_of_lab(lab, said, protected):
+    assert protection.is_protected("docker-lab", said, lab) is protected
+    assert bool(protection.problem("docker-lab", said, lab)) is (said is None and lab != "docker")

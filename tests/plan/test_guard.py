@@ -56,10 +56,26 @@ def test_what_counts_as_production(environment, production):
 
 
 def test_a_drill_of_the_embedded_lab_may_run_in_the_docker_lab(tmp_path):
-    hosts = HOSTS.replace("environment: lab", "environment: docker-lab")
-    assert guard.check(made(tmp_path, hosts=hosts), now=NOW, confirm=None) == []
+    hosts = HOSTS.replace("environment: lab", "environment: docker-lab\nlab: docker")
+    assert guard.check(made(tmp_path, hosts=hosts), now=NOW, confirm="") == []
     (refusal,) = guard.check(made(tmp_path, "{environments: [staging]}", hosts=hosts), now=NOW, confirm=None)
     assert (refusal.code, refusal.measured) == ("guard-environment", "docker-lab")
+
+
+@pytest.mark.parametrize("lab", ["", "lab: embedded\n"])
+def test_the_name_of_the_docker_lab_is_not_enough(tmp_path, lab):
+    """Real hosts in an environment of this name are neither permitted by `lab` nor unprotected."""
+    hosts = lab + HOSTS.replace("environment: lab", "environment: docker-lab")
+    with pytest.raises(InventoryError, match="need an approval") as refused:
+        made(tmp_path, hosts=hosts)
+    assert "write `lab: docker` instead" in refused.value.hint
+    one = made(tmp_path, hosts=f"protected: yes\n{hosts}")
+    codes = [found.code for found in guard.check(one, now=NOW, confirm="")]
+    assert codes == ["guard-environment", "guard-confirm", "approval-missing"]
+    (refusal,) = guard.check(made(tmp_path, hosts=f"protected: no\n{hosts}"), now=NOW)
+    assert refusal.code == "guard-environment"
+    named = made(tmp_path, "{environments: [docker-lab]}", hosts=f"protected: no\n{hosts}")
+    assert guard.check(named, now=NOW) == []
 
 
 def test_production_needs_confirmation_and_approval(tmp_path):

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from drillbook.inventory.protection import DOCKER_LAB, LAB, is_protected
-from drillbook.plan.permitted import only_in, permits
+from drillbook.plan.permitted import named, only_in, permits
 
 ROOT = Path(__file__).parents[2]
 
@@ -42,8 +42,34 @@ def test_a_guard_that_permits_the_embedded_lab_also_permits_the_docker_lab(
     assert permits(environments, environment) is permitted
 
 
+@pytest.mark.parametrize(
+    ("environments", "lab", "permitted"),
+    [(("lab",), "docker", True), (("lab",), "embedded", False), (("lab",), "", False), (("docker-lab",), "", True)],
+)
+def test_real_hosts_with_the_name_of_the_docker_lab_need_this_name_in_the_guard(
+    environments: tuple[str, ...], lab: str, permitted: bool
+) -> None:
+    assert permits(environments, "docker-lab", lab) is permitted
+
+
+@pytest.mark.parametrize(
+    ("environments", "place", "words"),
+    [
+        (("lab", "staging"), ("docker-lab", "docker"), ("lab (and docker-lab, the lab in containers)", "staging")),
+        (("lab", "docker-lab"), ("docker-lab", "docker"), ("lab", "docker-lab")),
+        (("lab",), ("docker-lab", ""), ("lab",)),
+        (("lab",), ("lab", "embedded"), ("lab",)),
+    ],
+)
+def test_a_text_about_the_docker_lab_says_why_it_is_permitted(
+    environments: tuple[str, ...], place: tuple[str, str], words: tuple[str, ...]
+) -> None:
+    assert named(environments, *place) == words
+
+
 def test_the_two_labs_are_two_environments() -> None:
     """Figures of the embedded lab are never compared with those of the Docker lab."""
     texts = [(ROOT / "inventory" / f"{name}.yml").read_text(encoding="utf-8") for name in ("lab", "docker")]
     assert [re.findall(r"^environment: (\S+)$", text, re.MULTILINE) for text in texts] == [[LAB], [DOCKER_LAB]]
-    assert not is_protected(DOCKER_LAB, None)
+    assert "\nlab: docker" in texts[1]
+    assert not is_protected(DOCKER_LAB, None, "docker")

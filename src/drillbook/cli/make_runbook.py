@@ -16,7 +16,7 @@ from drillbook.errors import UsageError
 from drillbook.exits import Exit
 from drillbook.installation.program_name import as_called, program
 from drillbook.inventory.inventory import CONTROLLER as THIS_MACHINE
-from drillbook.plan import guard
+from drillbook.plan import guard, permitted
 from drillbook.plan.plan import Plan
 from drillbook.plan.planned_step import PlannedStep
 from drillbook.plan.spec import Drill, Suite
@@ -103,7 +103,8 @@ def _contacts(plan: Plan) -> Iterator[tuple[str, str, str, str]]:
 
 
 def _before(plan: Plan, inventory: str) -> Iterator[str]:
-    yield f"The environment is one of: {escape(', '.join(plan.environments))}."
+    places = permitted.named(plan.environments, plan.inventory.environment, plan.inventory.lab)
+    yield f"The environment is one of: {escape(', '.join(places))}."
     if plan.guard.windows:
         yield f"The present time is in one of these windows: {escape('; or '.join(map(str, plan.guard.windows)))}."
     if guard.needs_approval(plan):

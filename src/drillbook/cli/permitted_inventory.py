@@ -26,7 +26,7 @@ def instead(project: Project, plan: Plan) -> str:
     """
     if not plan.environments:
         return permitted.NONE_PERMITTED
-    if permitted.permits(plan.environments, plan.inventory.environment):
+    if permitted.permits(plan.environments, plan.inventory.environment, plan.inventory.lab):
         return permitted.ANY_PERMITTED
     scheduled = next((each for each in schedules.read(project) if each.name == plan.drill and not each.broken), None)
     if scheduled is None:

@@ -264,10 +264,11 @@ class _View:
             ", ".join(f"{SHORT.get(key, key)} at most {seconds(value)}" for key, value in plan.objectives.items()) or "none"
         )
         probes = ", ".join(probe.name for probe in plan.probes) or "none"
-        allowed = permitted.permits(plan.environments, plan.inventory.environment)
+        place = plan.inventory.environment, plan.inventory.lab
+        allowed = permitted.permits(plan.environments, *place)
         protected = " (protected)" if plan.inventory.is_protected else ""
         yield Text(
-            f"on {plan.inventory.environment}{protected}; {permitted.only_in(plan.environments)}",
+            f"on {plan.inventory.environment}{protected}; {permitted.only_in(permitted.named(plan.environments, *place))}",
             style="" if allowed else "bold red",
         )
         yield Text(f"plan {plan.digest}")

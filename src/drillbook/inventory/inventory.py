@@ -65,8 +65,9 @@ class Inventory(BaseModel):
     environment: str = Field(
         min_length=1,
         description=(
-            "Name of the environment: lab, docker-lab, dev, test, staging, production, or any other word. The key "
-            "`protected` is required unless the name is one of these six or contains the word production or prod."
+            "Name of the environment: lab, dev, test, staging, production, or any other word. The key `protected` is "
+            "required unless the name is one of these five or contains the word production or prod, or the inventory has "
+            "`environment: docker-lab` and `lab: docker`."
         ),
     )
     protected: bool | None = Field(
@@ -74,7 +75,7 @@ class Inventory(BaseModel):
         json_schema_extra=YES_OR_NO,
         description=(
             "yes: drills need `--confirm ENVIRONMENT` and a signed approval. The default is no for lab, "
-            "docker-lab, dev, test and staging. An environment whose name contains the word production or prod is "
+            "dev, test, staging and the Docker lab. An environment whose name contains the word production or prod is "
             "always protected. For any other environment, this key is required."
         ),
     )
@@ -153,7 +154,7 @@ class Inventory(BaseModel):
     @property
     def is_protected(self) -> bool:
         """True when drills in this environment need an approval and the option ``--confirm`` with the environment's name."""
-        return protection.is_protected(self.environment, self.protected)
+        return protection.is_protected(self.environment, self.protected, self.lab)
 
     def target(self, name: str) -> Target:
         """Return the host ``name``. ``controller`` is this machine, unless the inventory describes a host of this name."""
@@ -345,14 +346,14 @@ def _decided(environment: str, protected: bool | None, documents: Sequence[stric
         for key in ("environment", "protected")
     )
     counts = protected if protected or said >= named else None
-    if why := protection.problem(environment, counts):
+    lab = next((str(document.value["lab"]) for document in reversed(documents) if document.value.get("lab")), "")
+    if why := protection.problem(environment, counts, lab):
         key = "environment" if counts is None else "protected"
+        remedy = "write `protected: yes` or `protected: no` next to `environment`"
+        if environment == protection.DOCKER_LAB:
+            remedy += "; in the inventory of the Docker lab of Drillbook, write `lab: docker` instead"
         raise documents[named if counts is None else said].error(
-            (key,),
-            why,
-            hint=(
-                "write `protected: yes` or `protected: no` next to `environment`" if counts is None else "remove `protected`"
-            ),
+            (key,), why, hint=remedy if counts is None else "remove `protected`"
         )
 
 

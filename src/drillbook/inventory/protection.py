@@ -10,8 +10,19 @@ LAB, DOCKER_LAB = "lab", "docker-lab"
 """Environments of the two labs: the embedded lab and the Docker lab. They are different systems with different times, so the
 figures of their runs are never compared with each other.
 """
-OPEN = frozenset({LAB, DOCKER_LAB, "dev", "test", "staging"})
-"""Names of the environments that are protected only if the inventory sets `protected: yes`."""
+DOCKER = "docker"
+"""Value of the inventory's key `lab` for the Docker lab."""
+OPEN = frozenset({LAB, "dev", "test", "staging"})
+"""Names of the environments that are protected only if the inventory sets `protected: yes`. The environment of the Docker lab
+is such an environment, too, but not by its name alone; see ``is_docker_lab``.
+"""
+
+
+def is_docker_lab(environment: str, lab: str) -> bool:
+    """Return True for the environment of the Docker lab. ``lab``: value of the inventory's key `lab`. An inventory of real
+    hosts may use the name, too, and has no such key.
+    """
+    return (environment, lab) == (DOCKER_LAB, DOCKER)
 
 
 def is_production(environment: str) -> bool:
@@ -22,22 +33,27 @@ def is_production(environment: str) -> bool:
     return bool(set(re.split(r"[^a-z]+", environment.casefold())) & {"production", "prod"})
 
 
-def is_protected(environment: str, said: bool | None) -> bool:
-    """Return True when ``environment`` is protected. ``said``: value of the inventory's key `protected`.
+def is_protected(environment: str, said: bool | None, lab: str = "") -> bool:
+    """Return True when ``environment`` is protected. ``said`` and ``lab``: values of the inventory's keys `protected` and
+    `lab`.
 
     An environment for which ``is_production`` is true is always protected. For all other environments, the key decides. If
-    the key is missing, they are protected unless they are in ``OPEN``.
+    the key is missing, they are protected unless they are in ``OPEN`` or the environment of the Docker lab.
     """
-    return is_production(environment) or (environment not in OPEN if said is None else said)
+    return is_production(environment) or (not _is_open(environment, lab) if said is None else said)
 
 
-def problem(environment: str, said: bool | None) -> str:
+def problem(environment: str, said: bool | None, lab: str = "") -> str:
     """Return the reason why an inventory of ``environment`` must not contain the key `protected` with the value ``said``.
 
-    The result is empty when the value is allowed.
+    The result is empty when the value is allowed. ``lab``: value of the inventory's key `lab`.
     """
     if is_production(environment):
         return f"{environment!r} is production, which is always protected" if said is False else ""
-    if said is None and environment not in OPEN:
+    if said is None and not _is_open(environment, lab):
         return f"the name {environment!r} does not show whether drills in this environment need an approval"
     return ""
+
+
+def _is_open(environment: str, lab: str) -> bool:
+    return environment in OPEN or is_docker_lab(environment, lab)

@@ -39,7 +39,7 @@ def check(
     """
     refusals: list[Finding] = []
     environment = plan.inventory.environment
-    if not permits(plan.environments, environment):
+    if not permits(plan.environments, environment, plan.inventory.lab):
         remedy = f"{instead} If the drill is meant for {environment}, add {environment} to `guard.environments`."
         wanted = ", ".join(plan.environments)
         refusals.append(finding(FORBIDDEN, wanted=wanted, measured=environment, remedy=remedy))

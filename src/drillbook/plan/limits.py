@@ -50,7 +50,7 @@ class Guard(BaseModel):
         default=("lab",),
         description=(
             "Environments in which the drill may run. In any other environment, the drill is refused. `lab` also permits "
-            "`docker-lab`, the environment of the Docker lab."
+            "`docker-lab`, the environment of the Docker lab, in an inventory with `lab: docker`."
         ),
     )
     windows: tuple[Window, ...] = Field(

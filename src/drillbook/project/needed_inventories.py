@@ -11,6 +11,7 @@ from pathlib import Path
 
 from drillbook.errors import DrillbookError, InventoryError
 from drillbook.inventory import merging
+from drillbook.inventory.protection import DOCKER
 from drillbook.plan.permitted import permits
 from drillbook.project import estate
 from drillbook.project.project import Project
@@ -147,5 +148,6 @@ def _fits(listed: Listed, scheduled: Scheduled, environment: str) -> bool:
     if environment:
         return listed.environment == environment
     return bool(listed.environment) and (
-        scheduled.environments is None or permits(scheduled.environments, listed.environment)
+        scheduled.environments is None
+        or permits(scheduled.environments, listed.environment, DOCKER if listed.is_lab else "")
     )

@@ -50,8 +50,9 @@ def of_plan(at: str, schedule: object, plan: Mapping[str, Any]) -> Term | None:
     """Return the schedule that a run with this ``plan`` recorded at the time ``at``. The drill has no schedule in an environment
     that its guard does not permit: there every run is refused.
     """
-    allowed, place = plan.get("environments"), _mapping(plan.get("inventory")).get("environment")
-    forbidden = isinstance(allowed, list | tuple) and not permits(allowed, str(place))
+    allowed, inventory = plan.get("environments"), _mapping(plan.get("inventory"))
+    place, lab = str(inventory.get("environment")), str(inventory.get("lab"))
+    forbidden = isinstance(allowed, list | tuple) and not permits(allowed, place, lab)
     return term(at, None if forbidden else schedule)
 
 

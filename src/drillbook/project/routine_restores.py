@@ -57,7 +57,8 @@ def _routine(name: str, path: Path, plan: Plan) -> _Routine | None:
         return None
     guard = written.get("guard")
     allowed = guard.get("environments") if isinstance(guard, Mapping) else None
-    if written.get("service") != plan.service or (allowed and not permits(allowed, plan.inventory.environment)):
+    forbidden = allowed and not permits(allowed, plan.inventory.environment, plan.inventory.lab)
+    if written.get("service") != plan.service or forbidden:
         return None
     backup = list(_steps(written.get("backup")))
     if any(not step.conditional and step.writes for step in backup):

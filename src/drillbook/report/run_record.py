@@ -10,6 +10,7 @@ from typing import Any
 
 from drillbook.judge.result import CommandView, RunView, StepView
 from drillbook.language.template import texts as texts_in
+from drillbook.plan import permitted
 from drillbook.report.figures import count, one_line, shown, size
 
 PLAIN = (str, int, float, type(None))
@@ -111,9 +112,11 @@ def plan_rows(view: RunView) -> list[tuple[str, str]]:
     effects = [str(_mapping(step).get("effect")) for step in _list(plan.get("steps"))]
     counts = [f"{effects.count(effect)} {effect}" for effect in ("read", "write", "fault") if effect in effects]
     probes = [str(_mapping(probe).get("name")) for probe in _list(plan.get("probes"))]
+    place = str(inventory.get("environment")), str(inventory.get("lab"))
+    environments = permitted.named([str(name) for name in _list(plan.get("environments"))], *place)
     rows = [
         ("Digest", view.result.plan_digest),
-        ("May run in", ", ".join(map(str, _list(plan.get("environments"))))),
+        ("May run in", ", ".join(environments)),
         ("Hosts", ", ".join(hosts)),
         ("Services", ", ".join(services)),
         ("Probes", ", ".join(probes)),
