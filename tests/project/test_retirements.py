@@ -7,10 +7,16 @@ import re
 
 import pytest
 
+from drillbook.cli.retire import retire
+from drillbook.errors import UsageError
+from drillbook.exits import Exit
 from drillbook.project import retirements, schedule_record
+from drillbook.project.project import Project
 from drillbook.project.retirements import Retirement
 from drillbook.project.schedule_record import MISSED, RETIRED, Entry
+from tests.cli.test_overview import Shelf
 from tests.program import PROOF, Folder
+from tests.project.test_due import elsewhere
 
 WHY = ("--reason", "staging was removed, ticket 4711")
 STAGING = Retirement("2026-05-01T09:00:00Z", "", "staging", "ann", "gone")
@@ -102,6 +108,21 @@ def test_what_still_exists_or_never_ran_cannot_be_retired(folder, argv, said):
     done = folder.run("schedule.retire", *argv)
     assert (done.returncode, said in done.stderr) == (2, True), done.stderr
     assert not (folder.root / "reports" / "schedule.jsonl").exists()
+
+
+def test_a_drill_of_the_lab_is_not_retired_in_the_docker_lab_where_it_may_run(tmp_path):
+    shelf = Shelf(tmp_path)
+    elsewhere(shelf.result("sample"), "docker-lab")
+    with pytest.raises(UsageError, match="which may run in docker-lab") as refused:
+        retire(Project(tmp_path), "sample", "docker-lab", "gone")
+    assert "`lab` in `guard.environments` also permits docker-lab" in refused.value.hint
+    assert "schedule.retire --environment docker-lab" in refused.value.hint
+    shelf.drill("sample", "guard: {environments: [staging, docker-lab]}\n")
+    with pytest.raises(UsageError) as refused:
+        retire(Project(tmp_path), "sample", "docker-lab", "gone")
+    assert refused.value.hint == "take docker-lab out of `guard.environments` first"
+    shelf.drill("sample", "guard: {environments: [staging]}\n")
+    assert retire(Project(tmp_path), "sample", "docker-lab", "gone", dry=True) == Exit.OK
 
 
 def test_a_later_run_of_the_same_drill_or_environment_ends_a_retirement():

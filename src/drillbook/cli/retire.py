@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from datetime import UTC, datetime
 
 from rich.text import Text
@@ -10,8 +11,10 @@ from drillbook.cli import run_identity
 from drillbook.cli.console import console
 from drillbook.errors import UnknownName, UsageError, escaped
 from drillbook.exits import Exit
+from drillbook.inventory.protection import LAB
 from drillbook.journal.run_state import RunStates
 from drillbook.language.strict import did_you_mean
+from drillbook.plan.permitted import permits
 from drillbook.project import estate, newest_runs, retirements, schedule_record, schedules
 from drillbook.project.project import Project
 from drillbook.project.schedule_record import RETIRED, Entry
@@ -76,8 +79,21 @@ def _check_gone(project: Project, drill: str, environment: str) -> None:
             )
         return
     for schedule in schedules.read(project):
-        if schedule.name == drill and (not environment or environment in (schedule.environments or (environment,))):
+        allowed = schedule.environments or (environment,)
+        if schedule.name == drill and (not environment or permits(allowed, environment)):
             raise UsageError(
                 f"drills/ still contains {drill}" + (f", which may run in {environment}" if environment else ""),
-                hint=f"take {environment} out of `guard.environments` first" if environment else "remove its file first",
+                hint=_remedy(environment, allowed),
             )
+
+
+def _remedy(environment: str, allowed: Collection[str]) -> str:
+    """Return the hint for a drill that still exists, and that may run in ``environment`` by its guard, ``allowed``."""
+    if not environment:
+        return "remove its file first"
+    if environment in allowed:
+        return f"take {environment} out of `guard.environments` first"
+    return (
+        f"`{LAB}` in `guard.environments` also permits {environment}; if the Docker lab is no longer used, remove its inventory "
+        f'and retire the environment: `invoke schedule.retire --environment {environment} --reason "..."`'
+    )
