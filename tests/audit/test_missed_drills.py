@@ -317,3 +317,43 @@ def test_a_drill_that_ran_in_the_docker_lab_need_not_run_in_the_embedded_lab(tmp
     period, wanted = Period.parse("2026-03-01", "2026-03-05"), schedules.read(Project(tmp_path))
     made = content.make(found, strays, period, today=date(2026, 3, 5), wanted=wanted)
     assert [(row.kind, row.environment, row.elsewhere) for row in made.missed] == [("never ran", "staging", "docker-lab")]
+
+
+def test_a_drill_that_moved_to_the_docker_lab_is_not_due_in_lab_any_more(tmp_path):
+    """The inventory of the Docker lab was changed from `lab` to `docker-lab`. `drill.due` and the audit agree."""
+    book, project, now = Book(tmp_path), Project(tmp_path), datetime(2026, 3, 24, tzinfo=UTC)
+    (tmp_path / "drills" / "sample.yml").write_text(WEEKLY)
+
+    def ran(at, environment, lab):
+        hosts = HOSTS.replace("environment: lab", f"environment: {environment}\nlab: {lab}")
+        finished(book.run(at, text=WEEKLY, hosts=hosts).good())
+
+    def rows():
+        return {row.environment: row.state for row in due.read(project, now).rows if row.drill}
+
+    ran("2026-03-02T09:00:00", "lab", "docker")
+    assert rows() == {"lab": State.OVERDUE}
+    ran("2026-03-20T09:00:00", "docker-lab", "docker")
+    assert rows() == {"docker-lab": State.OK}
+    (row,) = audited(book).missed
+    assert (row.environment, row.since, row.until[:10]) == ("lab", "2026-03-10T09:00:00Z", "2026-03-24")
+    recorded_schedules.note(project, datetime(2026, 3, 21, tzinfo=UTC))
+    (row,) = audited(book).missed
+    assert (row.until, row.why) == ("2026-03-21T00:00:00Z", "the drill has no schedule in this environment any more")
+    assert rows() == {"docker-lab": State.OK}
+    ran("2026-03-22T09:00:00", "lab", "embedded")
+    recorded_schedules.note(project, datetime(2026, 3, 23, tzinfo=UTC))
+    assert rows() == {"docker-lab": State.OK, "lab": State.OK}
+    (row,) = audited(book).missed
+    assert (row.environment, row.until) == ("lab", "2026-03-21T00:00:00Z")
+
+
+def test_runs_of_the_embedded_lab_do_not_move_to_the_docker_lab(tmp_path):
+    book, project = Book(tmp_path), Project(tmp_path)
+    (tmp_path / "drills" / "sample.yml").write_text(WEEKLY)
+    for day, place in (("02", "lab\nlab: embedded"), ("20", "docker-lab\nlab: docker")):
+        hosts = HOSTS.replace("environment: lab", f"environment: {place}")
+        finished(book.run(f"2026-03-{day}T09:00:00", text=WEEKLY, hosts=hosts).good())
+    rows = due.read(project, datetime(2026, 3, 24, tzinfo=UTC)).rows
+    assert {row.environment: row.state for row in rows if row.drill} == {"docker-lab": State.OK, "lab": State.OVERDUE}
+    assert [(row.environment, row.until) for row in audited(book).missed] == [("lab", "")]

@@ -7,6 +7,7 @@ from drillbook.project import newest_runs
 from drillbook.project.project import Project
 from tests.project.test_due import DAY, elsewhere
 from tests.project.test_due import shelf as shelf
+from tests.project.test_overdue_since import in_suite
 
 
 def standings(shelf):
@@ -53,3 +54,18 @@ def test_a_run_whose_journal_is_lost_has_not_begun(shelf):
     shelf.drill("one")
     (shelf.result("one") / "journal.jsonl").unlink()
     assert newest_runs.begun(Project(shelf.root), RunStates()) == []
+
+
+@pytest.mark.parametrize(("lab", "moves"), [("docker", True), ("embedded", False)])
+def test_a_suite_on_the_docker_lab_moves_with_its_environment(shelf, lab, moves):
+    path = shelf.root / "hosts.yml"
+    path.write_text(path.read_text().replace("lab: embedded", f"lab: {lab}"))
+    shelf.drill("one")
+    in_suite(shelf, "one", 20 * DAY, proof=True)
+    assert not newest_runs.moved(standings(shelf), "all", "lab"), "no run in docker-lab"
+    elsewhere(in_suite(shelf, "one", DAY, proof=True), "docker-lab")
+    found = standings(shelf)
+    assert newest_runs.moved(found, "all", "lab") is moves
+    assert not newest_runs.moved(found, "all", "docker-lab")
+    in_suite(shelf, "one", DAY / 2, proof=True)
+    assert not newest_runs.moved(standings(shelf), "all", "lab"), "the newest run is in lab again"

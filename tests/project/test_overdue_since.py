@@ -41,9 +41,11 @@ def in_suite(shelf, drill, ago, *, proof):
     suite = inner.parent / shelf.run_id("all", ago)
     suite.mkdir()
     result = {"schema": "drillbook/suite/1", "run": suite.name, "suite": "all", "environment": "lab"}
+    result |= {"runs": [{"run": inner.name, "drill": drill, "folder": inner.name}]}
     result |= {"verdict": "passed", "exit": 0, "started": f"{NOW - ago:%Y-%m-%dT%H:%M:%S.%fZ}"}
     (suite / "result.json").write_text(as_json(result))
     inner.rename(suite / inner.name)
+    return suite
 
 
 def test_a_suite_that_no_longer_proves_a_service_is_found(shelf):

@@ -13,6 +13,7 @@ from datetime import datetime
 
 from drillbook.audit.records import Record, planned_services
 from drillbook.audit.suites import Suite
+from drillbook.inventory.protection import DOCKER, DOCKER_LAB, LAB
 from drillbook.judge.verdicts import Verdict
 from drillbook.plan.schedule import Schedule
 from drillbook.plan.schedule_terms import Proof, Service, Subject, Term, Terms
@@ -140,16 +141,32 @@ class Known:
         return Terms(recorded, self._today(environment, name), self.end if self.present else None)
 
     def _today(self, environment: str, name: str) -> Schedule | None:
-        return recorded_schedules.present(self.wanted.get(name), environment)
+        return None if self._moved(environment, name) else recorded_schedules.present(self.wanted.get(name), environment)
 
     def _gone(self, environment: str, name: str, terms: Terms) -> datetime | None:
         schedule = self.wanted.get(name)
-        if not self.wanted or (schedule and recorded_schedules.may_run(schedule, environment)):
+        wanted = schedule and recorded_schedules.may_run(schedule, environment) and not self._moved(environment, name)
+        if not self.wanted or wanted:
             return None
         noted = [entry for entry in self.entries if entry.kind == SCHEDULE and entry.subject == (name, environment)]
         if noted and noted[-1].schedule is None and terms.recorded[-1].since == moment(noted[-1].at):
             return terms.recorded[-1].since
         return self.end if self.present else None
+
+    def _moved(self, environment: str, name: str) -> bool:
+        """Return True when a drill or suite has moved from the environment `lab` to `docker-lab`; see ``newest_runs.moved``."""
+        if environment != LAB:
+            return False
+        suites = {suite.folder: suite for suite in self.suites if suite.name == name}
+        inner = {suite_of(record.folder): record for record in self.records if suite_of(record.folder) in suites}
+        runs = [(record.started or "", record.environment, _lab(record)) for record in self.records if record.drill == name]
+        runs += [
+            (suite.began, suite.environment, _lab(inner[folder]) if folder in inner else "")
+            for folder, suite in suites.items()
+        ]
+        newest = {place: (started, lab) for started, place, lab in sorted(runs)}
+        old, new = newest.get(LAB), newest.get(DOCKER_LAB)
+        return bool(old and new and new[0] > old[0] and old[1] == DOCKER)
 
     def proofs(self) -> dict[tuple[str, str], list[Record]]:
         """Return the runs that proved a restore, oldest first, by environment and service."""
@@ -205,6 +222,11 @@ class Known:
             dated_plans = [(at, dict(planned_services(record))) for record in mine if (at := moment(record.started or ""))]
             self.plans[environment] = sorted(dated_plans, key=lambda plan: plan[0])
         return self.plans[environment]
+
+
+def _lab(record: Record) -> str:
+    inventory = record.plan.get("inventory")
+    return str(inventory.get("lab")) if isinstance(inventory, Mapping) else ""
 
 
 def _term(record: Record) -> Term | None:

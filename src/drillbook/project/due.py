@@ -251,7 +251,7 @@ def _rows(scheduled: Scheduled, known: Standings, now: datetime, environment: st
         return
     if scheduled.schedule is None:
         return
-    ran = [place for name, place in known if name == scheduled.name]
+    ran = [place for name, place in known if name == scheduled.name and not newest_runs.moved(known, name, place)]
     places = [place for place in ran if may_run(scheduled, place)]
     for place in [place for place in places if environment in ("", place)]:
         yield _row(scheduled, service, place, known[scheduled.name, place], now)

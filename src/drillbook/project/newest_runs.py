@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from drillbook.exits import Exit
+from drillbook.inventory.protection import DOCKER, DOCKER_LAB, LAB
 from drillbook.journal.run_files import RESULT
 from drillbook.journal.run_state import RunState, RunStates
 from drillbook.judge.verdicts import Verdict
@@ -154,6 +155,25 @@ def newest(standings: Standings) -> dict[str, Standing]:
             min(known.first, standing.first),
         )
     return merged
+
+
+def moved(standings: Standings, name: str, environment: str) -> bool:
+    """Return True for the standing in the environment `lab` of a drill or suite that has moved to `docker-lab`.
+
+    Older inventories of the Docker lab have the environment `lab`. A drill or suite has moved when its newest run in `lab` used
+    the Docker lab, and a later run has the environment `docker-lab`. Its schedule then holds there, and no longer in `lab`.
+    """
+    old, new = standings.get((name, LAB)), standings.get((name, DOCKER_LAB))
+    return environment == LAB and bool(old and new and new.last.started > old.last.started and _in_docker(old.last.state))
+
+
+def _in_docker(state: RunState) -> bool:
+    """Return True when the run used the Docker lab. For a suite, its drills decide."""
+    runs = state.result.as_object().get("runs")
+    inner = [run for run in runs if isinstance(run, Mapping)] if isinstance(runs, list) else []
+    states = [state, *(RunState(state.folder / str(run.get("folder"))) for run in inner)]
+    plans = [each.first_line.get("data", {}).get("plan") or {} for each in states]
+    return any((plan.get("inventory") or {}).get("lab") == DOCKER for plan in plans)
 
 
 def head(state: RunState) -> tuple[str, str]:

@@ -101,7 +101,7 @@ def note_changes(
             if subject and subject.broken:
                 continue
             held = sorted([*_newest(standing), *of_entries(kept.entries, name, place)], key=lambda term: term.since)
-            schedule = present(subject, place)
+            schedule = None if newest_runs.moved(known, name, place) else present(subject, place)
             if schedule != (held[-1].schedule if held else None):
                 data = schedule.as_data() if schedule else None
                 service = ", ".join(subject.services) if subject else standing.last.service
