@@ -7,6 +7,7 @@ import pytest
 from drillbook.findings import finding
 from drillbook.judge.result import Verdict
 from drillbook.report import lost_data
+from drillbook.sdk.action import REMOVED, RESTORED
 from tests.report import samples
 
 
@@ -49,3 +50,33 @@ def test_a_recovered_run_tells_what_it_lost_by_its_findings():
         "less data came back than the fault removed: 9 rows were removed, 6 came back in restore.1."
     )
     assert lost_data.after_recovery(lossy.model_copy(update={"recoveries": ()})) == "", "a run tells its RPO itself"
+
+
+def whole(verdict=Verdict.PASSED, **rpo):
+    """Result without a lost write."""
+    result = samples.passed().result
+    kept = result.objectives["rpo"].model_copy(update={"lost_writes": 0, **rpo})
+    return result.model_copy(update={"verdict": verdict, "objectives": {**result.objectives, "rpo": kept}})
+
+
+@pytest.mark.parametrize("verdict", [Verdict.FAILED, Verdict.ABORTED, Verdict.INCONCLUSIVE])
+def test_a_run_that_did_not_pass_perhaps_restored_nothing_so_its_loss_is_unknown(verdict):
+    assert lost_data.lost(whole()) == lost_data.NONE
+    assert lost_data.lost(whole(verdict)) == ""
+    assert lost_data.lost(whole(met=None, reason="the verification did not run")) == ""
+    known = samples.passed().result.model_copy(update={"verdict": verdict})
+    assert lost_data.lost(known) == "129 writes", "a loss that was found is known"
+
+
+def test_missing_rows_do_not_hide_the_lost_writes_of_the_same_run():
+    facts = {
+        "inject.1": {REMOVED: {"rows of public.chunks in database": 10}},
+        "restore.1": {RESTORED: {"rows of public.chunks in database": 7}},
+    }
+
+    def lacking(result):
+        steps = [step.model_copy(update={"facts": {**step.facts, **facts.get(step.id, {})}}) for step in result.steps]
+        return result.model_copy(update={"steps": tuple(steps)})
+
+    assert lost_data.lost(lacking(samples.passed().result)) == "at least 3 rows, 129 writes"
+    assert lost_data.lost(lacking(whole())) == "at least 3 rows"

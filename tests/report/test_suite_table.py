@@ -52,6 +52,14 @@ def test_a_suite_without_a_loss_has_no_column_of_losses():
     assert "data lost" not in " ".join(lines).lower()
 
 
+def test_a_drill_that_did_not_pass_is_not_said_to_have_lost_nothing():
+    failed = kept("redis-lost")
+    failed = failed.model_copy(update={"result": failed.result.model_copy(update={"verdict": Verdict.FAILED})})
+    lines = ending(drill("postgres-lost"), failed)
+    (row,) = [line for line in lines if line.startswith("  redis-lost ")]
+    assert re.search(r"\? 12\.90 s \u2020? +- +\? ", row)
+
+
 def test_there_is_one_explanation_and_it_is_one_sentence():
     lines = ending(drill("postgres-lost"), kept("objects-deleted"))
     said = " ".join(" ".join(lines).split())
@@ -66,7 +74,7 @@ def test_rows_that_did_not_come_back_are_in_the_column_and_are_not_called_allowe
     steps = tuple(step.model_copy(update={"facts": {**step.facts, **facts.get(step.id, {})}}) for step in known.steps)
     lines = ending(drill("table-dropped", steps=steps))
     (row,) = [line for line in lines if line.startswith("  table-dropped ")]
-    assert re.search(rf"~ partly {SHORT_MARK}{MARK}  +\u2265 3 rows ", row)
+    assert re.search(rf"~ partly {SHORT_MARK}{MARK}  +\u2265 3 rows, ", row)
     said = " ".join(" ".join(lines).split())
     assert "RPO met for the other tables only: table-dropped (at least 3 rows lost)." in said
     assert "less than the RPO allows" not in said

@@ -13,15 +13,19 @@ NONE = "none"
 
 
 def lost(result: Result) -> str:
-    """Return the data that a run lost, such as ``129 writes``, ``at least 3 rows`` or ``none``. The text is empty if the loss is
-    unknown.
+    """Return the data that a run lost, such as ``129 writes``, ``at least 3 rows, 129 writes`` or ``none``.
+
+    The text is empty if the loss is unknown. This is also so if no loss was found in a run that did not pass, because such a run
+    perhaps restored nothing.
     """
     known, rpo = _row(result), result.objectives.get("rpo")
     if known is None or rpo is None or known.measured_s is None:
         return ""
-    if known.lost:
-        return known.lost.removesuffix(" lost")
-    return "" if rpo.lost_writes is None else count(rpo.lost_writes, "write") if rpo.lost_writes else NONE
+    writes = count(rpo.lost_writes, "write") if rpo.lost_writes else ""
+    if known.lost or writes:
+        return ", ".join(filter(None, (known.lost.removesuffix(" lost"), writes)))
+    whole = rpo.lost_writes == 0 and result.verdict is Verdict.PASSED and not known.uncounted
+    return NONE if whole else ""
 
 
 def allowed(result: Result) -> str:
