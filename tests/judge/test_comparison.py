@@ -46,6 +46,15 @@ def test_a_figure_changed_only_beyond_both_errors(tmp_path):
     assert rto.change == "same", "both errors together are 0.22 s"
 
 
+@pytest.mark.parametrize(("action", "by_alert"), [("prometheus.alert_fires", True), ("http.responds", False)])
+def test_the_observer_of_an_earlier_detection_is_known_by_its_steps(tmp_path, action, by_alert):
+    last = result_of(tmp_path)
+    step = last.steps[0].model_copy(update={"id": "detect.9", "action": action})
+    last = last.model_copy(update={"steps": (*last.steps, step)})
+    known = {one.key: one.before_by_alert for one in compared(tmp_path, last).figures}
+    assert known == {"rto": None, "rpo": None, "detection": by_alert}
+
+
 def test_other_targets_are_differences_if_the_last_run_recorded_its_own(tmp_path):
     last = result_of(tmp_path)
     (key, goal), *_ = last.objectives.items()

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import pytest
+
 from drillbook.findings import finding
 from drillbook.judge.changes import Comparison, FigureChange, LossChange, StepChange, TargetChange
 from drillbook.judge.result import RunView, Verdict
@@ -121,6 +123,24 @@ def test_a_change_counts_only_if_the_printed_figures_show_it() -> None:
     assert row(changed(figures=beyond), "RTO").change == "0.26 s ± 0.23 s longer"
     shorter = figures((0.81, 0.11), (0.55, 0.12))
     assert row(changed(figures=shorter), "RTO").change == "0.26 s ± 0.23 s shorter"
+
+
+@pytest.mark.parametrize(
+    ("by_alert", "before"), [(True, "9.00 s ± 0.25 s"), (None, "9.00 s ± 0.25 s"), (False, "9.00 s +0/−0.25 s")]
+)
+def test_the_error_of_each_detection_has_the_direction_of_its_own_run(*, by_alert: bool | None, before: str) -> None:
+    """The drill of the last run may have awaited an alert, whose time is known with an error in both directions."""
+    change = FigureChange(
+        key="detection",
+        before_s=9.0,
+        before_error_s=0.25,
+        now_s=3.0,
+        now_error_s=0.25,
+        change="shorter",
+        before_by_alert=by_alert,
+    )
+    told = row(changed(figures=(change,)), "Detection")
+    assert (told.before, told.now) == (before, "3.00 s +0/−0.25 s")
 
 
 def paced(high: float, now: float) -> RunView:

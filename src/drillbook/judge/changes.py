@@ -24,6 +24,10 @@ class FigureChange(_Value):
     """False when the last run measured the figure, but could not verify its objective. True when it verified the objective,
     and also when its journal does not contain this information.
     """
+    before_by_alert: bool | None = None
+    """For a detection: True when an alert ended it in the last run, and False when the drill's own probe did. The value is None if
+    this is not known, and for any other figure.
+    """
 
 
 class TargetChange(_Value):

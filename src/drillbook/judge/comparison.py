@@ -12,7 +12,7 @@ from pydantic import BaseModel, ConfigDict
 
 from drillbook.events.event import Event, contents
 from drillbook.events.runs import EarlierRuns
-from drillbook.judge import shortfall
+from drillbook.judge import detection, shortfall
 from drillbook.judge.changes import Comparison, FigureChange, FindingChange, LossChange, StepChange, TargetChange
 from drillbook.judge.recovered_later import RECOVERED
 from drillbook.judge.result import Result, StepResult
@@ -195,7 +195,14 @@ def _change(key: str, last: ComparedRun, now: ComparedRun) -> FigureChange:
         now_error_s=new_error,
         change=word,
         before_verified=FIGURES[key] not in last.unverified,
+        before_by_alert=_by_alert(last) if key == "detection" and old is not None else None,
     )
+
+
+def _by_alert(run: ComparedRun) -> bool:
+    """Return True for a run whose drill awaited an alert. Its detection ended with this alert, and not with a sample of a probe."""
+    awaited = (detection.FIRES, detection.RECEIVED)
+    return any(step.id.startswith("detect.") and step.action in awaited for step in run.steps)
 
 
 Key = tuple[str, str, str, int]

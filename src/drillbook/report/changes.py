@@ -232,20 +232,29 @@ def _figures(view: RunView, change: FigureChange) -> tuple[str, str]:
     In one of the two runs, less data may have come back than the fault removed. The RPO of that run perhaps does not
     include this loss. Therefore, the text of that RPO says that the RPO was measured `by the canary alone`.
     """
-    latest = ends_with_sample(view.result, change.key)
     before, now = _incomplete(view, change)
+    latest_before, latest_now = _latest(view, change)
     old, new = (
         "not measured"
         if value is None
         else f"{remarks.SHORT_MARK} by the canary alone {figure(value, error, latest=latest)}"
         if short
         else figure(value, error, latest=latest)
-        for value, error, short in (
-            (change.before_s, change.before_error_s, before),
-            (change.now_s, change.now_error_s, now),
+        for value, error, short, latest in (
+            (change.before_s, change.before_error_s, before, latest_before),
+            (change.now_s, change.now_error_s, now, latest_now),
         )
     )
     return old, new
+
+
+def _latest(view: RunView, change: FigureChange) -> tuple[bool, bool]:
+    """Return two truth values, for the last run and for this run. A value is True when the error of the figure goes only downwards.
+
+    If it is not known what ended the detection of the last run, the value is False, so that its error is shown in both directions.
+    """
+    now = ends_with_sample(view.result, change.key)
+    return change.before_by_alert is False if change.key == "detection" else now, now
 
 
 def _incomplete(view: RunView, change: FigureChange) -> tuple[bool, bool]:
@@ -269,10 +278,9 @@ def _change(view: RunView, change: FigureChange) -> str:
     if change.before_s is None or change.now_s is None or change.change in WORDS:
         return WORDS.get(change.change, WORDS["unknown"])
     before, now = change.before_error_s or 0.0, change.now_error_s or 0.0
-    latest = ends_with_sample(view.result, change.key)
-    (low, high), (lower, higher) = (
-        printed(value, error, latest=latest) for value, error in ((change.before_s, before), (change.now_s, now))
-    )
+    latest_before, latest_now = _latest(view, change)
+    low, high = printed(change.before_s, before, latest=latest_before)
+    lower, higher = printed(change.now_s, now, latest=latest_now)
     difference = abs(change.now_s - change.before_s)
     if not (high < lower or higher < low) or bounded(difference, before + now):
         return WORDS["same"]
