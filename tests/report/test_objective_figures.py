@@ -4,8 +4,12 @@ from __future__ import annotations
 
 import pytest
 
-from drillbook.judge.result import Objective
-from drillbook.report import html, objective_figures, rows
+from drillbook.findings import finding
+from drillbook.judge.objectives import BY_ALERT, CLOCK_OF
+from drillbook.judge.result import Objective, Verdict
+from drillbook.report import html, markdown, objective_figures, rows
+from tests.report import samples
+from tests.report.test_agreement import plain
 
 
 @pytest.mark.parametrize(
@@ -49,3 +53,34 @@ def test_an_error_that_goes_only_downwards_is_shown_so_everywhere(
     bar = html.bar(row)
     assert bar is not None
     assert bar.high - bar.width == pytest.approx((highest - 3.0) * bar.target / 60.0)
+
+
+REASON = "2.900 s is within 3 s only when its error of 0.200 s is ignored"
+
+
+@pytest.mark.parametrize(("clock", "explained"), [(CLOCK_OF["rto"], True), (CLOCK_OF["detect"], True), (BY_ALERT, False)])
+def test_a_margin_is_explained_if_the_error_goes_only_downwards(clock: str, *, explained: bool) -> None:
+    """Beside the figure `2.9 s +0/−0.2 s` and the target 3 s, the recorded reason alone would be a contradiction."""
+    key = "rto" if clock == CLOCK_OF["rto"] else "detect"
+    one = Objective(target_s=3.0, measured_s=2.9, error_s=0.2, met=None, reason=REASON, clock=clock)
+    problem = finding("objective-not-verified", title=key.upper(), wanted="at most 3 s", measured=f"2.900 s: {REASON}")
+    known = samples.passed().result
+    result = known.model_copy(
+        update={
+            "objectives": {key: one},
+            "verdict": Verdict.INCONCLUSIVE,
+            "exit": 3,
+            "reason": f"objective not verified: {key.upper()} ({REASON})",
+            "findings": (problem,),
+        }
+    )
+    view = samples.view(result)
+    (row,) = rows.rows_of(result)
+    (shown,) = [told for told in rows.findings_of(result) if told.code == "objective-not-verified"]
+    said = (
+        "2.900 s is within 3 s by less than its error of 0.200 s; Drillbook adds the whole error as a margin before it calls an "
+        "objective met"
+    )
+    for text in (row.uncounted, shown.measured, plain(html.render(view)), plain(markdown.render(view))):
+        assert (said in text) is explained
+        assert (REASON in text) is not explained

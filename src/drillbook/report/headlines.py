@@ -9,6 +9,7 @@ from drillbook.judge.result import Result, RunView, StepView
 from drillbook.judge.verdicts import Verdict
 from drillbook.report import own_commands, rehearsal_results, remarks, unproven_faults
 from drillbook.report.figures import count, one_line, seconds, utc_time
+from drillbook.report.objective_figures import in_run
 from drillbook.report.wording import measured, unmeasured, without_body, written
 
 FIGURES = ("rto", "rpo")
@@ -94,7 +95,7 @@ def _join(parts: list[str]) -> str:
 
 def _reason(result: Result) -> str:
     """Return the reason of the verdict as a sentence. Names of hosts, services and steps keep their case also at its beginning."""
-    text = without_body(one_line(result.reason)).strip()
+    text = without_body(one_line(in_run(result.reason, result))).strip()
     word = text.split(" ")[0]
     names = {result.service, result.drill, *(step.host for step in result.steps)} - {"a", "an", "the"}
     is_name = word.rstrip(":,;") in names or not word.rstrip(":,;").isalpha()

@@ -7,6 +7,7 @@ for every other figure.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from typing import Any
 
@@ -32,6 +33,9 @@ IN_RUN = {
 }
 """Words for the reason why a figure of a run whose controller died proves nothing. The key of each entry is the recorded reason.
 """
+_WITHOUT_MARGIN = re.compile(r"(\S+ s is within \S+ s) only when its error of (\S+ s) is ignored")
+"""Recorded reason why a figure that is less than its error below the target is not verified."""
+MARGIN = "Drillbook adds the whole error as a margin before it calls an objective met"
 
 
 def ends_with_sample(result: Result, clock: str) -> bool:
@@ -86,8 +90,13 @@ def drawn(objective: Objective) -> float | None:
 
 def in_run(text: str, result: Result) -> str:
     """Return ``text``, the reason why a figure of a run is missing or does not count. If the controller of the run died, the text
-    says what the run itself did not do, because a recovery may have done it later.
+    says what the run itself did not do, because a recovery may have done it later. If the whole error of a figure goes downwards,
+    and its objective is not verified because of this error, the text says that the error counts as a margin.
     """
+    for objective in result.objectives.values():
+        if objective.reason and is_latest(objective.clock):
+            told = _WITHOUT_MARGIN.sub(rf"\1 by less than its error of \2; {MARGIN}", objective.reason)
+            text = text.replace(objective.reason, told)
     if result.reason == CONTROLLER_DIED:
         for recorded, shown in IN_RUN.items():
             text = text.replace(recorded, shown)
