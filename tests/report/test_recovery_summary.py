@@ -6,6 +6,7 @@ import pytest
 
 from drillbook.findings import finding
 from drillbook.judge.faultstate import KEPT, PUT_BACK_GONE
+from drillbook.judge.recovery_record import FaultCheck
 from drillbook.report.terminal import recovery_summary
 from tests.report import renderings, samples
 
@@ -60,6 +61,30 @@ def test_a_change_that_was_not_undone_makes_the_line_of_its_host_red_and_says_wh
     lines, _ = printed(recovered({}, {"step": "inject.2", "status": "failed", "message": "no answer {'a': 1}"}))
     assert lines[0].startswith("  \u2717 a  1 change undone: inject.1 pretend.break; 1 change not undone: inject.2")
     assert "{" not in "".join(lines), "the reason is told once, with the change that is left"
+
+
+@pytest.mark.parametrize(
+    ("act", "told"),
+    [
+        (
+            {"check": FaultCheck(at=2.5, active=None, detail="{}")},
+            "undone, not verified: the check could not tell if the fault is gone",
+        ),
+        ({"check": None}, "undone, not verified: no check is recorded"),
+        ({"check": None, "by_target": True}, "undone by the host itself, not verified: no check is recorded"),
+    ],
+)
+def test_an_undo_that_no_check_proved_is_no_success(act, told):
+    """The report marks the same undo in the same way."""
+    lines, said = printed(recovered(act, act | {"step": "inject.2"}))
+    assert lines[0].startswith("  ? a  2 changes undone")
+    assert f"? a 2 changes {told}: inject.1 pretend.break, inject.2 pretend.break" in said
+    assert "\u2713" not in said
+
+
+def test_changes_that_are_no_faults_have_no_check_and_need_none():
+    lines, _ = printed(recovered({"fault": False, "check": None}))
+    assert lines[0] == "  \u2713 a  1 change undone: inject.1 pretend.break"
 
 
 @pytest.mark.parametrize("name", ["stuck", "closed"])

@@ -189,7 +189,7 @@ def _service(recovery: Recovery) -> str:
 
 def _row(act: Act, recovery: Recovery, later: Sequence[Act]) -> RecoveryRow:
     status, words, detail = result(act)
-    verified, loud = _verified(act, later)
+    known, loud = verified(act, later)
     first, last = act.events
     at = act.end if act.start is None else act.start
     return RecoveryRow(
@@ -202,7 +202,7 @@ def _row(act: Act, recovery: Recovery, later: Sequence[Act]) -> RecoveryRow:
         status=status,
         result=words,
         told=detail,
-        verified=verified,
+        verified=known,
         loud=loud,
         evidence=f"event {first}" if first == last else f"events {first} to {last}",
         files=tuple(map(one_line, act.files)),
@@ -281,24 +281,26 @@ def _of_undo(act: Act, message: str) -> tuple[str, str, str]:
     return "done" if act.message in WORDS else "skipped", words, detail
 
 
-def _verified(act: Act, later: Sequence[Act]) -> tuple[str, bool]:
-    """Return what was verified after an act, and True if the result of the act is not verified. ``later``: acts after it."""
+def verified(act: Act, later: Sequence[Act] = (), *, brief: bool = False) -> tuple[str, bool]:
+    """Return what was verified after an act, and True if the result of the act is not verified. ``later``: acts after it.
+    ``brief``: True to leave out the time and the details of a check.
+    """
     if act.sort == "step" and act.phase == "restore":
         return _of_restore(later)
     if act.sort != "undo":
         return "", False
     if act.check is not None:
-        return _of_check(act, act.check)
+        return _of_check(act, act.check, brief=brief)
     return _unchecked(act)
 
 
-def _of_check(act: Act, check: FaultCheck) -> tuple[str, bool]:
+def _of_check(act: Act, check: FaultCheck, *, brief: bool) -> tuple[str, bool]:
     what = "fault" if act.fault else "change"
-    at = seconds(check.at, 2)
+    at = "" if brief else f" at {seconds(check.at, 2)}"
     if check.active is None:
-        why = f": {readable(one_line(check.detail))}" if check.detail else ""
-        return f"not verified: the check at {at} could not tell if the {what} is gone{why}", True
-    return f"the check at {at} showed the {what} {'still active' if check.active else 'gone'}", check.active
+        why = f": {readable(one_line(check.detail))}" if check.detail and not brief else ""
+        return f"not verified: the check{at} could not tell if the {what} is gone{why}", True
+    return f"the check{at} showed the {what} {'still active' if check.active else 'gone'}", check.active
 
 
 def _unchecked(act: Act) -> tuple[str, bool]:

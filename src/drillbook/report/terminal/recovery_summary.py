@@ -69,7 +69,8 @@ def _hosts(recovery: Recovery) -> Iterator[RenderableType]:
         undos = [act for act in undos if recovery_rows.result(act)[0] != "skipped"]
         bad = any(recovery_rows.result(act)[0] != "done" for act in undos)
         if undos:
-            yield _line(host, room, "; ".join(_undone(undos)), "failed" if bad else "done")
+            status = "failed" if bad else "unverified" if any(map(_unverified, undos)) else "done"
+            yield _line(host, room, "; ".join(_undone(undos)), status)
         names_by_result: dict[tuple[str, str, str], list[str]] = {}
         for act in acts:
             if act.sort not in ("undo", "step") and (told := recovery_rows.result(act))[0] not in GOOD:
@@ -86,9 +87,16 @@ def _undone(undos: Sequence[Act]) -> Iterator[str]:
         status, words, told = recovery_rows.result(act)
         outcome = f"{words} ({told})" if told and status != "failed" else words
         outcome = BY_HOST if act.by_target and status == "done" else outcome
+        outcome = ", ".join(filter(None, (outcome, _unverified(act))))
         steps_by_outcome.setdefault(outcome, []).append(one_line(f"{act.step} {act.what}"))
     for outcome, steps in steps_by_outcome.items():
         yield f"{count(len(steps), 'change')} {outcome}: {listed(steps, MOST_STEPS)}"
+
+
+def _unverified(act: Act) -> str:
+    """Return why nothing proves that an undo which succeeded removed the fault. The result is empty if this is proven."""
+    told, loud = recovery_rows.verified(act, brief=True)
+    return told if loud and recovery_rows.result(act)[0] == "done" else ""
 
 
 def _line(host: str, room: int, text: str, status: str) -> RenderableType:
