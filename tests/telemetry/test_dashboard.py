@@ -149,6 +149,14 @@ def test_every_query_of_the_dashboard_has_a_result(prometheus, title, expression
     assert query(prometheus, expression), title
 
 
+def test_the_lower_bound_of_an_rto_is_never_negative(prometheus):
+    """The error of a short RTO may be larger than the RTO itself."""
+    (expression,) = [one for _, one in QUERIES if "drillbook_recovery_error_seconds" in one]
+    larger = expression.replace("- drillbook", "- 1e6 * drillbook").replace("$service", ".*").replace("$environment", ".*")
+    assert larger.count("1e6") == 1
+    assert [one["value"][1] for one in query(prometheus, larger)] == ["0"]
+
+
 @pytest.mark.parametrize("name", ["service", "environment"])
 def test_the_variables_of_the_dashboard_have_values(prometheus, name):
     (variable,) = [one for one in DASHBOARD["templating"]["list"] if one["name"] == name]
