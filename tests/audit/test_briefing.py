@@ -140,6 +140,21 @@ def test_drills_with_severe_findings_share_an_alert_if_they_are_many(tmp_path, l
     assert any(text.startswith("vectors was never drilled") for text in texts)
 
 
+@pytest.mark.parametrize("many", [1, 7])
+def test_changes_that_are_not_undone_stay_before_lost_data_with_their_next_step(tmp_path, many):
+    audit = lossy(tmp_path, losses=9)
+    (run, *_) = audit.runs
+    left = [replace(run, drill=f"loss-{number}", run=f"r{number}", residue=("a file",)) for number in range(many)]
+    texts = on_paper(replace(audit, runs=(*audit.runs, *left)))
+    lead = f"{many} drills left changes that are not undone: loss-0 in lab" if many > 1 else "loss-0 in lab lost data ("
+    assert texts[0].startswith(lead), texts
+    assert "left changes that are not undone" in texts[0]
+    assert "drill.recover" in texts[0]
+    assert re.match(r"\d drills lost data: ", texts[1])
+    assert "critical" not in texts[-1]
+    assert len(texts) <= MOST_ALERTS + 1
+
+
 def test_a_drill_that_failed_and_lost_data_says_so_before_its_text_is_cut():
     text = f"api in lab ended failed on 2026-12-01: {'word ' * 40}(1 high finding, Acknowledged writes were lost)"
     alert = Alert(text, "", about="api in lab", severity="high", lost=("Acknowledged writes were lost",))

@@ -15,7 +15,7 @@ AT_ONCE, NEXT_RUN, NEXT_RUNS = "at once", "before its next run", "before their n
 NOBODY = "no owner named"
 SEVERE = ("critical", "high")
 """Severities of the findings that come before all others."""
-NOT_AT_ONCE = 2 + len(SEVERE) + 1
+NOT_AT_ONCE = 3 + len(SEVERE) + 1
 """First place, in the order of ``urgency``, of the alerts that ask for nothing at once."""
 
 
@@ -80,16 +80,19 @@ class Alert:
 
 
 def urgency(alert: Alert) -> int:
-    """Return the place of ``alert`` in a list, from 0 for the most urgent alerts. An incomplete record comes first, then lost
-    data, and then everything to do at once: first what has a critical finding, then what has one of high severity.
+    """Return the place of ``alert`` in a list, from 0 for the most urgent alerts. An incomplete record comes first, then changes
+    that are not undone, then lost data, and then everything to do at once: first what has a critical finding, then what has
+    one of high severity.
     """
     severe = SEVERE.index(alert.severity) if alert.severity in SEVERE else len(SEVERE)
     if alert.topic is Topic.RECORD:
         return 0
-    if alert.lost:
+    if alert.topic is Topic.LEFT:
         return 1
+    if alert.lost:
+        return 2
     if alert.when == AT_ONCE:
-        return 2 + severe
+        return 3 + severe
     if alert.severity in SEVERE:
         return NOT_AT_ONCE
     return NOT_AT_ONCE + (1 if alert.topic is Topic.NEVER_DRILLED else 2)

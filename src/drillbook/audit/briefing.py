@@ -31,7 +31,8 @@ def of(audit: Audit, least: int) -> list[Alert]:
     ``least``: number of alerts that the page always shows. Normally, each drill has its own alert. The drills that must run
     again share one alert in two cases: there are more than ``least`` of them, or their own alerts would leave an alert that
     the page needs outside of the first ``least`` alerts. If this is not enough, the drills that lost data share an alert, and
-    then those that passed with severe findings.
+    then those that passed with severe findings. The drills that left changes share one if the page would need twice as many
+    alerts as ``least``.
     """
     told = {alert.about for alert in _by_drill(list(alerts(audit))) if alert.about and _same_run(audit, alert)}
     shown = sorted((_with_state(audit, alert) for alert in _by_drill(list(alerts(audit, told)))), key=urgency)
@@ -41,7 +42,7 @@ def of(audit: Audit, least: int) -> list[Alert]:
         shown = _with_one_for_losses(shown)
     if needed(shown) > least:
         shown = _with_one_for_findings(shown)
-    return shown
+    return _with_one_for_changes(shown) if needed(shown) > 2 * least else shown
 
 
 def needed(shown: Sequence[Alert]) -> int:
@@ -127,9 +128,20 @@ def _with_one_for_all(shown: Sequence[Alert]) -> list[Alert]:
     return sorted((joined if alert is again[0] else alert for alert in _with_first(shown, again)), key=urgency)
 
 
+def _with_one_for_changes(shown: Sequence[Alert]) -> list[Alert]:
+    """Join the alerts about changes that are not undone to one alert. They have the same next step."""
+    left = [alert for alert in shown if alert.topic is Topic.LEFT]
+    if len(left) < 2:
+        return list(shown)
+    text = _named(f"{count(len(left), 'drill')} left changes that are not undone", [alert.about for alert in left])
+    who = joint_owner(alert.who for alert in left)
+    joined = replace(left[0], text=text, who=who, about="", run="", severity=_worst(left), lost=())
+    return [joined if alert is left[0] else alert for alert in _with_first(shown, left)]
+
+
 def _with_one_for_losses(shown: Sequence[Alert]) -> list[Alert]:
-    """Join the alerts about lost data to one alert."""
-    lossy = [alert for alert in shown if alert.lost and alert.about]
+    """Join the alerts about lost data to one alert. Alerts about changes that are not undone keep their next step."""
+    lossy = [alert for alert in shown if alert.lost and alert.about and alert.topic is not Topic.LEFT]
     if len(lossy) < 2:
         return list(shown)
     lead = f"{count(len(lossy), 'drill')} lost data"
