@@ -58,7 +58,7 @@ def test_a_dropped_table_comes_back_alone(bench):
     assert result.objectives["rpo"].lost_writes == 0
     assert next_steps.age_of_routine(view) is None, "the lab has no routine backups"
     (command,) = [command for said, command in next_steps.in_report(view) if "the lab has no routine backups" in said]
-    assert command.endswith(" init --with routine-database"), "the store has only backups of drills"
+    assert command.endswith(" drill routine-database --inventory NAME"), "the store has only backups of drills"
     assert result.clocks["outage_s"] > 0.3, "who reads documents saw it"
     assert json.loads((folder / "result.json").read_text())["exit"] == 0
     with bench.admin() as session:
