@@ -210,7 +210,7 @@ def test_a_figure_from_before_the_period_has_its_mark_and_its_observer(passed, b
     for text in (html.render(later), markdown.render(later)):
         words = plain(text)
         assert f"before the period: 12.90 s ± 0.11 s {MARK} on 2026-11-28" in words
-        assert "before the period: 1.80 s +0/−0.21 s (the drill's probe) on 2026-11-28" in words
+        assert "before the period: 1.81 s +0/−0.21 s (the drill's probe) on 2026-11-28" in words
         assert words.count(LEGENDS[MARK]) == 1
 
 

@@ -10,7 +10,7 @@ from tests.report import samples
 
 def test_objectives_are_told_with_their_errors():
     told = objective("rto", Objective(target_s=10.0, measured_s=7.41, error_s=0.1, met=True, clock=CLOCK_OF["rto"]))
-    assert told == "RTO: 7.4 s +0/−0.1 s, objective 10 s: met"
+    assert told == "RTO: 7.41 s +0/−0.10 s, objective 10 s: met"
     assert "not measured" in objective(
         "rpo", Objective(target_s=10.0, measured_s=None, error_s=None, met=None, reason="why")
     )

@@ -102,7 +102,7 @@ def test_figures_have_their_errors_and_foreign_text_is_only_text():
     lost = Measured(seconds=None, error_s=None, clock="acknowledged writes")
     one = Last(inventory="<b>*x*\n", verdict="failed", residue=True, rto=rto, rpo=lost, **known)
     assert results.cell(Record(results={"first": (one,)}), "first", "0" * 64) == (
-        r"**failed** with residue on \<b\>\*x\*\\n, 2026-01-01 00:00:00 UTC, RTO 7.41 s +0/−0.11 s, RPO not measured"
+        r"**failed** with residue on \<b\>\*x\*\\n, 2026-01-01 00:00:00 UTC, RTO 7.42 s +0/−0.12 s, RPO not measured"
     )
 
 

@@ -15,7 +15,7 @@ def test_every_difference_stands_in_the_report_with_its_error() -> None:
     view = samples.repeated()
     rows = {row.what: (row.before, row.now, row.change, row.loud) for row in changes.change_rows(view)}
     assert rows["Verdict"] == ("failed", "passed", "changed", True)
-    assert rows["RTO"] == ("5.1 s +0/−0.1 s", "7.4 s +0/−0.1 s", "2.3 s ± 0.2 s longer", True)
+    assert rows["RTO"] == ("5.1 s +0/−0.1 s", "7.41 s +0/−0.10 s", "2.3 s ± 0.2 s longer", True)
     assert rows["RPO"][2] == "no change greater than the measurement errors"
     assert rows["Detection by the drill's probe"] == ("not measured", "at most 0.1 s", "cannot be compared", False)
     assert rows["Step backup.1 postgres.dump on db-1"] == ("1.90 s to 2.20 s in 5 runs", "4.81 s", "2.61 s slower", True)
@@ -116,7 +116,7 @@ def test_figures_that_cannot_be_compared_are_not_called_unchanged() -> None:
 
 
 def test_a_change_counts_only_if_the_printed_figures_show_it() -> None:
-    within = figures((0.5512, 0.1203), (0.7789, 0.1021))  # printed: 0.55 s +0/−0.13 s and 0.78 s +0/−0.11 s
+    within = figures((0.5512, 0.1203), (0.7789, 0.1021))  # printed: 0.56 s +0/−0.13 s and 0.78 s +0/−0.11 s
     assert row(changed(figures=within), "RTO").change == "no change greater than the measurement errors"
     assert "RTO" not in changes.summary(changed(figures=within))
     beyond = figures((0.55, 0.12), (0.81, 0.11))

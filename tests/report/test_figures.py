@@ -58,7 +58,13 @@ def test_figure_has_the_digits_that_its_error_allows(value: float, error: float 
 @pytest.mark.parametrize(
     ("value", "error", "written"),
     [
-        (7.41, 0.1, "7.4 s +0/−0.1 s"),
+        (7.4, 0.1, "7.4 s +0/−0.1 s"),
+        (7.41, 0.1, "7.41 s +0/−0.10 s"),
+        (7.444, 0.25, "7.45 s +0/−0.26 s"),
+        (7.446, 0.12, "7.45 s +0/−0.13 s"),
+        (2.9, 0.2, "2.9 s +0/−0.2 s"),
+        (59.996, 0.25, "1 min +0/−0.26 s"),
+        (7.4444, 0.0, "7.444 s +0/−0.000 s"),
         (144.5, 0.61, "2 min 24.50 s +0/−0.61 s"),
         (0.019, 0.02, "at most 0.02 s"),
         (3.0, None, "3 s (error not stated)"),
@@ -76,6 +82,20 @@ def test_an_error_that_goes_only_downwards_is_written_so(value: float, error: fl
 )
 def test_figure_stands_on_the_right_side_of_its_target(value: float, target: float, written: str) -> None:
     assert figures.against(value, 0.05, target) == written
+
+
+@pytest.mark.parametrize(
+    ("value", "target", "written"),
+    [
+        (9.991, 10.0, "10.00 s +0/−0.26 s"),
+        (9.993, 9.998, "9.993 s +0/−0.250 s"),
+        (10.003, 10.0, "10.01 s +0/−0.26 s"),
+    ],
+)
+def test_a_figure_that_is_rounded_up_stands_on_the_right_side_of_its_target(
+    value: float, target: float, written: str
+) -> None:
+    assert figures.against(value, 0.25, target, latest=True) == written
 
 
 def in_seconds(text: str) -> float:
@@ -96,6 +116,22 @@ def test_what_is_written_is_what_was_measured(value: float, error: float) -> Non
     assert abs(in_seconds(shown_value) - value) <= 0.5 * 10**-digits + 1e-6
     assert in_seconds(shown_error) >= error - 1e-6 * 10**-digits - 1e-9
     assert in_seconds(shown_error) <= error * 1.5 + 10**-digits
+
+
+@given(st.floats(0, 1e6), st.floats(1e-4, 1e4))
+def test_the_true_value_is_never_outside_a_figure_whose_error_goes_only_downwards(value: float, error: float) -> None:
+    text = figures.figure(value, error, latest=True)
+    if text.startswith("at most "):
+        assert in_seconds(text) >= value - 1e-9
+        return
+    shown, doubt = map(in_seconds, text.split(" +0/−"))
+    digits = figures.error_digits(error)
+    tiny = 1e-6 * 10**-digits + 1e-9
+    assert value - tiny <= shown <= value + 10**-digits + tiny
+    assert error - tiny <= doubt <= error + 2 * 10**-digits + tiny
+    assert shown - doubt <= value - error + tiny
+    low, high = figures.printed(value, error, latest=True)
+    assert (low, high) == pytest.approx((shown - doubt, shown + doubt))
 
 
 @given(st.text())

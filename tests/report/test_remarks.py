@@ -119,9 +119,9 @@ def test_lists_show_a_mark_and_its_legend_once() -> None:
     page = html.render_suite(suite, views).split('id="drill-1"')[0]
     assert plain(page).count(remarks.LEGENDS[MARK]) == 1
     assert f"RPO 12.90 s ± 0.11 s {MARK} ~ met with a reservation" in plain(page)
-    assert "Detection by the drill's probe 1.80 s +0/−0.21 s ✓ met" in plain(page)
+    assert "Detection by the drill's probe 1.81 s +0/−0.21 s ✓ met" in plain(page)
     lines = renderings.printed(summary.suite_ending(suite, views)).splitlines()
-    assert any(f"~ 12.90 s {MARK}  129 writes  ✓ 1.80 s" in line for line in lines)
+    assert any(f"~ 12.90 s {MARK}  129 writes  ✓ 1.81 s" in line for line in lines)
     entry = index.entry(samples.passed().result.model_dump(mode="json", by_alias=True))
     listed = plain(index.render([entry]))
     assert listed.count(remarks.LEGENDS[MARK]) == 1

@@ -39,7 +39,7 @@ def test_a_drill_that_lost_data_says_how_much_beside_its_rpo_and_the_last_lines_
     heads = next(line for line in lines if line.startswith("  drill "))
     assert re.search(r"RPO +data lost ", heads)
     (lossy,) = [line for line in lines if line.startswith("  postgres-lost ")]
-    assert re.search(rf"~ 12\.90 s {MARK}  +129 writes  +\u2713 1\.80 s$", lossy)
+    assert re.search(rf"~ 12\.90 s {MARK}  +129 writes  +\u2713 1\.81 s$", lossy)
     (whole,) = [line for line in lines if line.startswith("  objects-deleted ")]
     assert re.search(r"12\.90 s \u2020? +none +", whole)
     said = " ".join(" ".join(lines).split())

@@ -141,7 +141,7 @@ def test_what_is_special_about_a_drill_stands_below_the_table_of_a_suite() -> No
     fired = samples.step("detect.1", "prometheus.alert_fires", facts={"alerts": [{"alert": "ApiDown"}]}).result
     alerted = samples.view(samples.result(steps=(*samples.passed().result.steps, fired)))
     assert "detected by probe" not in renderings.printed(summary.suite_ending(suite, [alerted, *views[1:]]))
-    assert "✓ 1.80 s alert" in renderings.printed(summary.suite_ending(suite, [alerted, *views[1:]]), 100)
+    assert "✓ 1.81 s alert" in renderings.printed(summary.suite_ending(suite, [alerted, *views[1:]]), 100)
 
 
 def test_says_where_the_report_is() -> None:

@@ -123,7 +123,7 @@ def rounded_up(error: float, digits: int) -> float:
 
 def figure(value: float, error: float | None, digits: int | None = None, *, latest: bool = False) -> str:
     """Format a measurement with its error, such as ``7.4 s ± 0.1 s``, or with ``(error not stated)`` if ``error`` is
-    None. An error that goes only downwards is marked, as in ``7.4 s +0/−0.1 s``. When the error is as large as the value, the
+    None. An error that goes only downwards is marked, as in ``7.41 s +0/−0.10 s``. When the error is as large as the value, the
     text gives only the upper end (the largest possible true value), as in ``at most 0.05 s``. ``latest``: see ``upper_end``."""
     if error is None:
         return f"{seconds(value)} (error not stated)"
@@ -132,7 +132,28 @@ def figure(value: float, error: float | None, digits: int | None = None, *, late
         upper = upper_end(value, error, latest=latest)
         places += math.isfinite(upper) and rounded_up(upper, places) > upper * (1 + MOST_ROUNDING)
         return f"at most {seconds(rounded_up(upper, places), places)}"
-    return f"{seconds(value, places)} {DOWNWARDS if latest else '± '}{seconds(rounded_up(error, places), places)}"
+    shown_, doubt, places = _rounded(value, error, places, latest=latest)
+    return f"{seconds(shown_, places)} {DOWNWARDS if latest else '± '}{seconds(doubt, places)}"
+
+
+def _rounded(value: float, error: float, places: int, *, latest: bool) -> tuple[float, float, int]:
+    """Return the printed value, its printed error, and the number of printed decimals. ``latest``: see ``upper_end``.
+
+    If the error goes only downwards, the value is rounded up, because the true value may be as large as the exact value. The
+    printed error then reaches down to the exact lower end. If this would increase the error by more than the fraction
+    ``MOST_ROUNDING``, one more decimal is printed.
+    """
+    if not latest or not error:
+        return round(value, places), rounded_up(error, places), places
+    shown_, doubt = _rounded_up(value, error, places)
+    if doubt <= error * (1 + MOST_ROUNDING):
+        return shown_, doubt, places
+    return *_rounded_up(value, error, places + 1), places + 1
+
+
+def _rounded_up(value: float, error: float, places: int) -> tuple[float, float]:
+    shown_ = rounded_up(value, places)
+    return shown_, rounded_up(shown_ - (value - error), places)
 
 
 DOWNWARDS = "+0/\N{MINUS SIGN}"
@@ -151,7 +172,7 @@ def against(value: float, error: float | None, target: float, *, latest: bool = 
     ``latest``: see ``upper_end``."""
     digits, upper = 3 if error is None else error_digits(error), upper_end(value, error or 0.0, latest=latest)
     while digits < MOST_DIGITS and (
-        (value != target and (value > target) != (round(value, digits) > target))
+        (value != target and (value > target) != (_rounded(value, error or 0.0, digits, latest=latest)[0] > target))
         or (bounded(value, error) and upper <= target < rounded_up(upper, digits))
     ):
         digits += 1
@@ -186,7 +207,7 @@ def printed(value: float, error: float, *, latest: bool = False) -> tuple[float,
     if bounded(value, error):
         upper = upper_end(value, error, latest=latest)
         return 0.0, rounded_up(upper, places)
-    shown_, doubt = round(value, places), rounded_up(error, places)
+    shown_, doubt, _ = _rounded(value, error, places, latest=latest)
     return round(shown_ - doubt, MOST_DIGITS), round(shown_ + doubt, MOST_DIGITS)
 
 
