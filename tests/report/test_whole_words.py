@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import re
 
 import pytest
 from rich.console import Console
@@ -96,3 +97,10 @@ def test_the_widest_column_is_shrunk_first_and_at_most_to_its_longest_word() -> 
     assert fitting(sizes, 40) == [16, 12, 12]
     assert fitting(sizes, 25) == [16, 4, 5]
     assert fitting(sizes, 24) is None
+
+
+def test_the_head_of_a_column_is_broken_before_a_cell() -> None:
+    table = Table("drill", "RPO", "detected by probe", box=None, padding=(0, 1, 0, 0))
+    table.add_row("postgres-lost", "~ 10.149 s *", "1.95 s")
+    lines = renderings.printed(WholeWords(table, heads_first=True), 36).splitlines()
+    assert any(re.search(r"postgres-lost +~ 10\.149 s \* +1\.95 s", line) for line in lines), lines

@@ -30,7 +30,7 @@ times. Otherwise the head is `detection`, and a time that an alert measured has 
 
 def drills(members: Sequence[SuiteRow]) -> RenderableType:
     """Return the table of the drills, notes about some of them, and the meaning of the symbols."""
-    return Group(WholeWords(_drills(members), 2, 1), *_told(members), *_legend(members))
+    return Group(WholeWords(_drills(members), 2, 1, heads_first=True), *_told(members), *_legend(members))
 
 
 def _drills(members: Sequence[SuiteRow]) -> Table:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from rich.console import Console, ConsoleOptions, RenderableType, RenderResult
@@ -25,12 +25,13 @@ class WholeWords:
     On a narrow terminal, the widest columns are shrunk first. A column becomes no narrower than its longest word, and columns
     with ``no_wrap`` are not shrunk. A column becomes no wider than its ``max_width``, unless a word is. If the table does not
     fit even then, each row is printed as a block: the first cell on a line of its own, and below it the other cells, each
-    beside the head of its column.
+    beside the head of its column. ``heads_first``: heads of columns are broken before any cell is.
     """
 
     table: Table
     indent: int = 0
     below: int = 0
+    heads_first: bool = False
 
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
         """Render the table with the widths that fit, or as blocks."""
@@ -38,7 +39,8 @@ class WholeWords:
         sizes = [_size(column, console, options) for column in columns]
         _, right, _, left = self.table.padding
         between = (right + left + (1 if self.table.box else 0)) * max(0, len(columns) - 1)
-        widths = fitting(sizes, options.max_width - self.indent - between)
+        cells = [_cells(*pair, console, options) for pair in zip(columns, sizes, strict=True)] if self.heads_first else ()
+        widths = fitting(sizes, options.max_width - self.indent - between, cells)
         if widths is None:
             yield from self._blocks()
         else:
@@ -60,23 +62,32 @@ class WholeWords:
                 yield Prose(_text(cell), self.indent + GAP, label=label)
 
 
-def fitting(sizes: list[Measurement], room: int) -> list[int] | None:
+def fitting(sizes: list[Measurement], room: int, cells: Sequence[int] = ()) -> list[int] | None:
     """Return the width of each column. ``sizes``: for each column, the widths of its longest word and of its longest line.
+    ``cells``: width of each column in which only its head is broken.
 
     Returns None if the columns do not fit into ``room`` without breaking a word.
     """
     widths = [size.maximum for size in sizes]
     if sum(size.minimum for size in sizes) > room:
         return None
+    least = list(cells)
     while sum(widths) > room:
-        at = max((at for at, size in enumerate(sizes) if widths[at] > size.minimum), key=lambda at: widths[at])
-        widths[at] -= 1
+        wide = [at for at, width in enumerate(least) if widths[at] > width]
+        wide = wide or [at for at, size in enumerate(sizes) if widths[at] > size.minimum]
+        widths[max(wide, key=lambda at: widths[at])] -= 1
     return widths
 
 
 def _text(cell: RenderableType) -> Text:
     """Return the text of a cell or head of a table."""
     return cell if isinstance(cell, Text) else cell.text if isinstance(cell, Cell) else Text(str(cell))
+
+
+def _cells(column: Column, size: Measurement, console: Console, options: ConsoleOptions) -> int:
+    """Return the width of a column in which no cell is broken, and no word of the head."""
+    cells = max((Measurement.get(console, options, cell).maximum for cell in column.cells), default=0)
+    return max(size.minimum, min(cells, size.maximum))
 
 
 def _size(column: Column, console: Console, options: ConsoleOptions) -> Measurement:
