@@ -125,7 +125,7 @@ def test_a_recovery_that_ended_a_closing_is_called_a_closing(tmp_path: Path) -> 
     acts = [RECOVERY, settled("unknown"), RECOVERY, RecoveryFinished(residue=(), kept=())]
     first, second = recovery_rows.tables(continued("stuck", tmp_path, *acts))
     assert (first.title, second.title) == ("Closing 1", "Closing 2")
-    assert second.lead.endswith("A person had closed the remaining changes before it began; it ended this closing.")
+    assert second.lead.endswith("A person had closed the remaining changes before; this recovery completed the closing.")
 
 
 def test_verification_steps_of_the_recovery_are_named(tmp_path: Path) -> None:

@@ -13,7 +13,7 @@ from drillbook.judge.verdicts import Verdict
 RULE = (
     "An objective is proven by the newest run that passed and met it without a reservation, unless a later run missed it "
     "or failed without verifying it; runs with a reservation, and inconclusive, refused and aborted runs, neither prove "
-    "an objective nor take a proof back. A figure above the target of the newest run proves nothing."
+    "an objective nor take a proof back. A figure above the target that the objective has now proves nothing."
 )
 
 

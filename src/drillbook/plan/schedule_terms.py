@@ -211,7 +211,7 @@ class Service:
 
         Several schedules may require a new proof. The schedule that permits the greatest age of the proof decides. Returns
         None when there is no proof. Also returns None when a drill or suite that must renew the proof has not passed since
-        the proof. Then not the proof is reported as overdue, but the drill or suite itself, when its time has come.
+        the proof. In this case, that drill or suite is reported as overdue in place of the proof.
         """
         number = bisect_right(self.proofs, moment, key=lambda proof: proof.at)
         if not number:

@@ -163,7 +163,7 @@ def _closed(recovery: Recovery) -> str:
     """Return a sentence about the changes that a person closed, and about the proof that they are undone."""
     act = next((act for act in recovery.acts if act.sort == "closing" and act.status == "done"), None)
     if act is None:
-        return "A person had closed the remaining changes before it began; it ended this closing."
+        return "A person had closed the remaining changes before; this recovery completed the closing."
     if not act.closed:
         return "A person closed the run; no change was left."
     if not act.unproven:

@@ -85,7 +85,7 @@ def _text(cell: RenderableType) -> Text:
 
 
 def _cells(column: Column, size: Measurement, console: Console, options: ConsoleOptions) -> int:
-    """Return the width of a column in which no cell is broken, and no word of the head."""
+    """Return the width of a column in which each cell has one line. The head may take several lines of whole words."""
     cells = max((Measurement.get(console, options, cell).maximum for cell in column.cells), default=0)
     return max(size.minimum, min(cells, size.maximum))
 
