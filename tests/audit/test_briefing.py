@@ -183,7 +183,8 @@ def test_nothing_to_do_at_once_is_behind_something_less_urgent(tmp_path):
         urgent = [alert.when == AT_ONCE for alert in order]
         assert urgent == sorted(urgent, reverse=True)
         assert any(alert.topic is Topic.NEVER_RAN for alert in order)
-    assert any("never ran, although the schedule asks for it: api-slow" in text for text in on_paper(audit))
+    (text,) = [text for text in on_paper(audit) if "never ran, although the schedule asks for it: api-slow" in text]
+    assert "run it: drillbook drill api-slow" in text
 
 
 def test_the_audit_and_the_summary_have_the_same_order(tmp_path):

@@ -314,10 +314,12 @@ def _of_never_ran(never: Sequence[MissedRow]) -> Iterator[Alert]:
         where = f" in {place}, but ran elsewhere" if place else ""
         text = f"{kinds_of(len(group) - suites, suites)} never ran{where}, although the schedule asks for it: {names}"
         it = "it" if len(group) == 1 else "them"
-        there = (
-            f" there, or take {place} out of `guard.environments`" if place else f" (`drillbook drill.due --all` lists {it})"
+        step = (
+            f"run it: `drillbook drill {names}`" if len(group) == 1 else "run them (`drillbook drill.due --all` lists them)"
         )
-        yield Alert(text, f"run {it}{there}", when=AT_ONCE, topic=Topic.NEVER_RAN)
+        if place:
+            step = f"run {it} there, or take {place} out of `guard.environments`"
+        yield Alert(text, step, when=AT_ONCE, topic=Topic.NEVER_RAN)
 
 
 def _of_services(audit: Audit) -> Iterator[Alert]:
