@@ -51,6 +51,7 @@ BROKEN = {
     "nothing instead of a mapping": ("services=None", ACTION, "`services` must be a mapping of names to modules"),
     "a number for the findings": ("findings=5", ACTION, "`findings` must be a text, not 5"),
     "a number for the drills": ("drills=5", ACTION, "`drills` must be a text, not 5"),
+    "a text instead of a truth value": ("own_backups='yes'", ACTION, "`own_backups` must be True or False"),
     "a list of needed systems": ("needs=['linux']", ACTION, "`needs` must be a tuple of names"),
     "another package": (
         "from drillbook.sdk.discovery import System\n\nSYSTEM = System('elsewhere')\n",

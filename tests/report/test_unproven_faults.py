@@ -123,7 +123,7 @@ def test_the_sentence_says_what_a_probe_saw_and_that_this_is_no_proof(labels: tu
         assert "probably" not in told
     else:
         begun = f"{'from' if said else 'at'} {utc_time(watched().zero, since + 1)}{said}"
-        assert f"; the probe http.available saw the service fail {begun}{PROBABLY}; " in told
+        assert f". The probe http.available saw the service fail {begun}{PROBABLY}." in told
 
 
 def test_a_failure_before_the_injection_says_nothing_about_the_fault() -> None:

@@ -26,7 +26,7 @@ FAILING = ("bad", "refused")
 
 
 def story(view: RunView, fault: FaultResult) -> str:
-    """Return a sentence with all that is known of a fault whose injection is unknown, or that is proven to have changed nothing.
+    """Return a text with all that is known of a fault whose injection is unknown, or that is proven to have changed nothing.
     The result is empty for other faults.
     """
     if fault.injection in (Injection.NOT, Injection.INJECTED):
@@ -37,12 +37,12 @@ def story(view: RunView, fault: FaultResult) -> str:
         begun = f"begun at {utc_time(view.zero, fault.since_s)}; no check of the injection is recorded, so "
     seen = _seen(view, fault.since_s) if begun else ""
     ended = "" if fault.injection is Injection.NEVER else _ended(view, fault)
-    return f"{place}: {begun}{'; '.join(filter(None, (one_line(fault.why).rstrip('.'), seen, ended)))}."
+    return f"{place}: {begun}{'; '.join(filter(None, (one_line(fault.why).rstrip('.'), ended)))}.{seen}"
 
 
 def _seen(view: RunView, since_s: float | None) -> str:
-    """Return a clause about the first probe that was good, and saw the service fail only after the injection began at ``since_s``. The
-    result is empty if there is no such probe.
+    """Return a sentence about the first probe that was good, and saw the service fail only after the injection began at
+    ``since_s``. The result is empty if there is no such probe.
     """
     for track in sorted(view.timeline.probes, key=lambda track: track.kind != "availability"):
         at = next((n for n, span in enumerate(track.stretches) if span.label in FAILING), 0)
@@ -50,7 +50,8 @@ def _seen(view: RunView, since_s: float | None) -> str:
             continue
         began = utc_time(view.zero, track.stretches[at].start)
         when = f"from {began} on" if track.stretches[-1].label in FAILING else f"at {began}"
-        return f"the probe {one_line(track.name)} saw the service fail {when}, so the fault was probably active; this is no proof"
+        name = one_line(track.name)
+        return f" The probe {name} saw the service fail {when}, so the fault was probably active; this is no proof."
     return ""
 
 

@@ -101,6 +101,8 @@ def _wrong_type(system: System) -> str:
         elif each.name == "needs":
             right = isinstance(given, tuple) and all(isinstance(text, str) for text in given)
             wanted = "a tuple of names, such as ('linux',)"
+        elif each.name == "own_backups":
+            right, wanted = isinstance(given, bool), "True or False"
         else:
             right, wanted = isinstance(given, str), "a text"
         if not right:
