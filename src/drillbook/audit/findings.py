@@ -184,8 +184,8 @@ def _allowed(newest: Record) -> str:
 
 
 def _own(code: str, runs: Sequence[_Run], newest: Record) -> dict[str, Any]:
-    """Return the fields of a row whose names begin with ``own_``. These fields leave out findings that are only consequences of
-    other findings. If no finding with this code is left out, the result is empty.
+    """Return the fields of a row whose names begin with ``own_``. They count again without the findings that are only consequences
+    of other findings. The result is empty if this gives the same numbers.
     """
     every, own = zip(*(run.with_code(code) for run in runs), strict=True)
     if every == own:

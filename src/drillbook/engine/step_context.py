@@ -155,8 +155,10 @@ class Stage:
         """Make the context for an action of ``step`` on ``host``.
 
         When ``changes`` is true, no command of the action starts after the run has lost its lock. When ``fault`` is true, no
-        command of the action starts after the target has begun to undo the fault. ``breaks``: true when the action injects a
-        fault. After a fault was announced, other actions continue even if their evidence cannot be stored.
+        command of the action starts after the target has begun to undo the fault.
+
+        ``breaks``: true when the action injects a fault. Such an action always fails when its evidence cannot be stored. Any
+        other action then continues if a fault was announced before, because its work is needed to repair the system.
         """
 
         def named(name: str) -> Host:

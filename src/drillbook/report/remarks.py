@@ -109,8 +109,10 @@ class Remark:
 
     @property
     def state(self) -> str:
-        """State of an objective whose figure is within the target, but has a mark such as ``†``. The state is ``RESERVED``.
-        But if a loss is known (``lost``), the state says that the objective is met only for the data in ``others``."""
+        """State of an objective whose figure is within the target, but has a mark such as ``†``. Without a known loss
+        (``lost``), the state is ``RESERVED``. With one, it says that the objective is met for the other data only, as in
+        ``met for the other tables only``.
+        """
         return f"met for {self.others} only" if self.lost else RESERVED
 
 
