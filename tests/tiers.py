@@ -77,6 +77,7 @@ TURNS = {
     "plugins": 16,
     "project": 3,
     "sdk": 8,
+    "sdk/test_contract.py": 1,
     "hosts": 8,
     "systemd": 20,
     "cli": 16,

@@ -155,10 +155,8 @@ class Stage:
         """Make the context for an action of ``step`` on ``host``.
 
         When ``changes`` is true, no command of the action starts after the run has lost its lock. When ``fault`` is true, no
-        command of the action starts after the target has begun to undo the fault.
-
-        ``breaks``: true when the action injects a fault. Such an action always fails when its evidence cannot be stored. Any
-        other action then continues if a fault was announced before, because its work is needed to repair the system.
+        command starts after the target has begun to undo the fault. ``breaks``: true when the action injects a fault. Such an
+        action fails when its evidence cannot be stored; any other action then continues if a fault was announced before.
         """
 
         def named(name: str) -> Host:

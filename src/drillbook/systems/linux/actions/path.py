@@ -106,8 +106,10 @@ def _address(text: str) -> str | None:
 
 
 class Open(Write):
-    """Open the network path again after a step `path.cut` of this run. Rules and relay faults of other runs are not
-    touched."""
+    """Open the network path again after a step `path.cut` of this run.
+
+    Rules and relay faults of other runs are not touched.
+    """
 
     UNDO = ("nothing",)
 

@@ -205,8 +205,9 @@ _FILES = 'echo "$(awk "{ print \\$1 - \\$2, \\$3 }" /proc/sys/fs/file-nr) $(ulim
 
 
 class FileDescriptors(_Using):
-    """Open many files of the host and keep them open, as a program that never closes its files does. For a single service, use
-    `process.limit`.
+    """Open many files of the host and keep them open, as a program that never closes its files does.
+
+    For a single service, use `process.limit`.
     """
 
     count: Annotated[

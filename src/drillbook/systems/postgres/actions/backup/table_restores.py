@@ -130,8 +130,9 @@ def _plain_condition(text: str) -> str:
 
 
 class RestoreRows(_OfOneTable):
-    """Restore rows of the backup into the table. A row is restored if it matches a condition, and the table has no row with
-    its key. All rows of the table are kept.
+    """Restore rows of the backup into the table, and keep all rows of the table.
+
+    A row is restored if it matches a condition, and the table has no row with its key.
 
     The restore is one transaction. It compares the rows of the backup with the backup's digest before it writes any row. A
     row that a client deleted since the backup is restored too if it matches the condition.
