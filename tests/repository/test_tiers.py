@@ -197,6 +197,8 @@ def test_each_test_of_a_large_change_has_its_turn_although_its_folder_takes_turn
     monkeypatch.setitem(budget.SECONDS, "plan", budget.LIMIT_S / 50)
     seen = [len(taken(monkeypatch, items, number)) for number in range(100, 140)]
     assert min(seen) > 30, "more than those that have their turn anyhow"
+    left = list(tiers.without_turn(items))
+    assert any(tiers.chosen(item, tiers.TURNS["plan"]) for item in left), "another turn than the one that left them out"
 
 
 def test_changed_test_files_run_although_the_others_use_up_the_time(monkeypatch):
