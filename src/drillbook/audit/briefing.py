@@ -125,7 +125,7 @@ def _with_one_for_all(shown: Sequence[Alert]) -> list[Alert]:
     stopped = all(alert.stopped for alert in again)
     step = "run the drills again" if stopped else MEND
     joined = Alert(text, step, who, AT_ONCE, topic=Topic.RUN_AGAIN, severity=_worst(again))
-    return sorted((joined if alert is again[0] else alert for alert in _with_first(shown, again)), key=urgency)
+    return sorted(_with_one(shown, again, joined), key=urgency)
 
 
 def _with_one_for_changes(shown: Sequence[Alert]) -> list[Alert]:
@@ -136,7 +136,7 @@ def _with_one_for_changes(shown: Sequence[Alert]) -> list[Alert]:
     text = _named(f"{count(len(left), 'drill')} left changes that are not undone", [alert.about for alert in left])
     who = joint_owner(alert.who for alert in left)
     joined = replace(left[0], text=text, who=who, about="", run="", severity=_worst(left), lost=())
-    return [joined if alert is left[0] else alert for alert in _with_first(shown, left)]
+    return _with_one(shown, left, joined)
 
 
 def _with_one_for_losses(shown: Sequence[Alert]) -> list[Alert]:
@@ -148,7 +148,7 @@ def _with_one_for_losses(shown: Sequence[Alert]) -> list[Alert]:
     text = _named(lead, [f"{alert.about} ({'; '.join(alert.lost)})" for alert in lossy])
     who = joint_owner(alert.who for alert in lossy)
     joined = Alert(text, MEND, who, AT_ONCE, severity=_worst(lossy), lost=(lead,))
-    return [joined if alert is lossy[0] else alert for alert in _with_first(shown, lossy)]
+    return _with_one(shown, lossy, joined)
 
 
 def _with_one_for_findings(shown: Sequence[Alert]) -> list[Alert]:
@@ -160,12 +160,12 @@ def _with_one_for_findings(shown: Sequence[Alert]) -> list[Alert]:
     text = _named(f"{count(len(shared), 'drill')} passed with open findings", items)
     who = joint_owner(alert.who for alert in shared)
     joined = Alert(text, MEND, who, AT_ONCE, topic=Topic.FINDINGS, severity=_worst(shared))
-    return [joined if alert is shared[0] else alert for alert in _with_first(shown, shared)]
+    return _with_one(shown, shared, joined)
 
 
-def _with_first(shown: Sequence[Alert], group: Sequence[Alert]) -> list[Alert]:
-    """Return the alerts of ``shown`` without those of ``group``, except the first of them."""
-    return [alert for alert in shown if alert is group[0] or alert not in group]
+def _with_one(shown: Sequence[Alert], group: Sequence[Alert], joined: Alert) -> list[Alert]:
+    """Return the alerts of ``shown`` with ``joined`` in place of the first alert of ``group``, and without the others of it."""
+    return [joined if alert is group[0] else alert for alert in shown if alert is group[0] or alert not in group]
 
 
 def _outcome(alert: Alert) -> str:
