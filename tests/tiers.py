@@ -279,7 +279,7 @@ def without_turn(items: list[pytest.Item]) -> Iterator[pytest.Item]:
         if whole not in named:
             together = PurePosixPath(file).parts[1] in BY_FILE and sizes[file] < LARGE
             yield from () if has_turn(file if together else found[0].nodeid, turns) else found
-        elif has_turn(f"change/{file}::{whole}", often := min(turns, NAMED_TURNS)):
+        elif has_turn(f"{file}::{whole}", often := min(turns, NAMED_TURNS)):
             yield from left_out(found, -(-len(found) // turns), file, often)
         else:
             yield from found
