@@ -72,12 +72,12 @@ def _alerts(audit: Audit, told: Collection[str]) -> Iterator[Alert]:
     spans = list(gaps.alerts(audit, _coming(audit)))
     yield from _of_overdue(audit, owners)
     yield from _of_objectives(audit, owners)
-    yield from (alert for alert, drilled in spans if not drilled)
+    yield from (alert for alert in spans if alert.topic is Topic.NEVER_DRILLED)
     yield from _of_never_ran([missed for missed in audit.missed if missed.kind == NEVER_RAN])
     yield from _of_findings(audit, owners)
     yield from _not_run(audit, owners)
     yield from reservations.of(audit, owners, told)
-    yield from (alert for alert, drilled in spans if drilled)
+    yield from (alert for alert in spans if alert.topic is Topic.GAPS)
     yield from _of_services(audit)
     if not audit.runs and not audit.coverage:
         step = f"run a drill (`{NEUTRAL} drill.list` lists those of the project, and `{catalog_command()}` those to copy)"

@@ -56,17 +56,12 @@ def heads(audit: Audit) -> list[str]:
     """Return the head of each column of the coverage: the month, and the days of it that the audit covers, as in ``to 12-01``,
     if it does not cover all of them.
     """
-    return [f"{span.label} ({days})" if (days := short(audit, span)) else span.label for span in audit.period.spans()]
-
-
-def short(audit: Audit, span: Span) -> str:
-    """Return the days of ``span`` that the audit covers, without their year. The text is empty if it covers all of them."""
-    return _days(*part(audit, span), "%m-%d")
+    return [_head(audit, span, "%m-%d") for span in audit.period.spans()]
 
 
 def named(audit: Audit, labels: Sequence[str]) -> str:
     """Return the spans ``labels`` as a list in words. Of a span that the audit covers in part, the text names the days."""
-    return ", ".join(_named(audit, span) for span in audit.period.spans() if span.label in labels)
+    return ", ".join(_head(audit, span, "%Y-%m-%d") for span in audit.period.spans() if span.label in labels)
 
 
 def incomplete(audit: Audit) -> str:
@@ -75,8 +70,9 @@ def incomplete(audit: Audit) -> str:
     return f" ({', '.join(texts)})" if texts else ""
 
 
-def _named(audit: Audit, span: Span) -> str:
-    days = _days(*part(audit, span), "%Y-%m-%d")
+def _head(audit: Audit, span: Span, form: str) -> str:
+    """Return the label of ``span``, with the days that the audit covers if these are not all. ``form``: format of a day."""
+    days = _days(*part(audit, span), form)
     return f"{span.label} ({days})" if days else span.label
 
 

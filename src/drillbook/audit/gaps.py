@@ -27,21 +27,21 @@ def of(audit: Audit) -> dict[Gap, list[str]]:
     services_by_gap: dict[Gap, list[str]] = {}
     for row in audit.coverage:
         if row.gaps and not (row.runs and kept_schedules.kept(audit, row)):
-            key = (_gap(audit, row), row.environment, bool(row.runs), bool(kept_schedules.scheduled(audit, row)))
-            services_by_gap.setdefault(key if row.runs else (*key[:3], False), []).append(row.service)
+            planned = bool(row.runs and kept_schedules.scheduled(audit, row))
+            key = (_gap(audit, row), row.environment, bool(row.runs), planned)
+            services_by_gap.setdefault(key, []).append(row.service)
     return services_by_gap
 
 
-def alerts(audit: Audit, when: str) -> Iterator[tuple[Alert, bool]]:
-    """Return alerts about services that were not drilled in a part of the period, or never in the period. Each alert comes
-    with a flag: True when the services were drilled in another part of the period, and False when they were never drilled in
-    it. ``when``: time limit of the next steps.
+def alerts(audit: Audit, when: str) -> Iterator[Alert]:
+    """Return alerts about services that were not drilled in a part of the period (``Topic.GAPS``), or never in the period
+    (``Topic.NEVER_DRILLED``). ``when``: time limit of the next steps.
     """
     for (words, environment, drilled, planned), known in of(audit).items():
         names = f"{', '.join(known[:-1])} and {known[-1]} were" if len(known) > 1 else f"{known[0]} was"
         step = _step(audit, planned=planned) if drilled else undrilled_services.step(audit, environment, known)
         topic = Topic.GAPS if drilled else Topic.NEVER_DRILLED
-        yield Alert(f"{names} {words} in {environment}", step, when=when, topic=topic), drilled
+        yield Alert(f"{names} {words} in {environment}", step, when=when, topic=topic)
 
 
 def _step(audit: Audit, *, planned: bool) -> str:

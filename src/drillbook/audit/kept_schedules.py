@@ -33,8 +33,10 @@ def kept(audit: Audit, row: CoverageRow) -> str:
     Only drills and suites that ran in the period count, because drills that never ran have their own alert. Of several
     schedules, the most frequent one is returned.
     """
+    if not (planned := scheduled(audit, row)):
+        return ""
     ran = _ran(audit, row.environment)
-    known = [schedule for schedule in scheduled(audit, row) if schedule.name in ran]
+    known = [schedule for schedule in planned if schedule.name in ran]
     names = {schedule.name for schedule in known}
     missed = any(
         row.environment in (late.environment, "any")

@@ -154,10 +154,10 @@ def _fit(
     spare = max(0.0, NOTE.height(exempt) - NOTE.line_px)
     for told in (rehearsal_figures.line([(services.named(row, rows), row.rehearsed) for row in drilled]), ""):
         left = spare - (OTHERS.height(f"{REHEARSED}: {told}") + 3 if told else 0)
-        chosen = layout(room, left, heights, sizes, lambda number: _names_height(drilled[number:]), least=least)
+        chosen = layout(room, left, heights, sizes, lambda number: _names_height(drilled[number:]))
         if chosen.figures == len(drilled):
             break
-    return len(choices[chosen.alerts - least]), chosen, told
+    return len(choices[chosen.alerts]), chosen, told
 
 
 def _size(row: ServiceRow, rows: Sequence[ServiceRow]) -> RowSize:

@@ -58,10 +58,10 @@ class RowSize:
 
 @dataclass(frozen=True, slots=True)
 class Layout:
-    """Content of the printed summary. ``alerts``: number of alerts; ``rows``: number of services in the table; ``figures``:
-    number of services with figures. The services after the first ``rows`` are below the table: each has a line of text with
-    figures up to the number ``figures``, and only the names of the rest are shown. ``dense``: True when the rows of the table
-    have no details.
+    """Content of the printed summary. ``alerts``: index of the chosen list of alerts; ``rows``: number of services in the
+    table; ``figures``: number of services with figures. The services after the first ``rows`` are below the table: each has a
+    line of text with figures up to the number ``figures``, and only the names of the rest are shown. ``dense``: True when the
+    rows of the table have no details.
     """
 
     alerts: int
@@ -105,14 +105,12 @@ def layout(
     alerts: Sequence[float],
     rows: Sequence[RowSize],
     names: Callable[[int], float],
-    *,
-    least: int = LEAST_ALERTS,
 ) -> Layout:
     """Return the layout that shows the most in ``room`` pixels.
 
     ``spare``: pixels that are free in addition to ``room`` if the table is dense, which means that its rows have no details.
     The text below a dense table is shorter, because it gives only the number of the exempt services. ``alerts``: height of
-    the list of alerts for each number of alerts, beginning with ``least``. ``names``: function that takes the index of a
+    the list of alerts for each number of alerts that the page may show. ``names``: function that takes the index of a
     service, and returns the height of a list with the names of this service and of all later ones.
 
     All rows have the same amount of detail, so that equal services look alike. If all rows fit only without details,
@@ -122,16 +120,16 @@ def layout(
     full, dense, lines = (sum(getattr(row, name) for row in rows) for name in ("full", "dense", "line"))
     for number in range(len(alerts) - 1, -1, -1):
         if full + alerts[number] <= room:
-            return Layout(least + number, len(rows), len(rows), dense=False)
+            return Layout(number, len(rows), len(rows), dense=False)
     for number in range(len(alerts) - 1, -1, -1):
         if dense + alerts[number] <= room + spare:
-            return Layout(least + number, len(rows), len(rows), dense=True)
+            return Layout(number, len(rows), len(rows), dense=True)
     left = room + spare - alerts[0]
     if lines <= left:
         shown = max(number for number in range(len(rows)) if _mixed(rows, number) <= left)
-        return Layout(least, shown, len(rows), dense=True)
+        return Layout(0, shown, len(rows), dense=True)
     told = [number for number in range(len(rows)) if sum(row.line for row in rows[:number]) + names(number) <= left]
-    return Layout(least, 0, max(told, default=0), dense=True)
+    return Layout(0, 0, max(told, default=0), dense=True)
 
 
 def _mixed(rows: Sequence[RowSize], number: int) -> float:

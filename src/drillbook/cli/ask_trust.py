@@ -4,7 +4,6 @@ trusts this code.
 
 from __future__ import annotations
 
-import json
 import sys
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
@@ -12,7 +11,7 @@ from datetime import UTC, datetime
 from rich.console import Console
 from rich.text import Text
 
-from drillbook.cli.console import console, stdout
+from drillbook.cli.console import console, print_json, stdout
 from drillbook.errors import PluginError, UsageError
 from drillbook.exits import Exit
 from drillbook.installation.program_name import program
@@ -50,7 +49,7 @@ def trust(project: Project, inventory: str = "", *, yes: bool = False, ask: bool
     code_trust = Trust(project, inventory)
     if as_json:
         value = _value(code_trust) | {"plugins": _plugins_value(brought)}
-        stdout().write(json.dumps(value, indent=2, ensure_ascii=True) + "\n")
+        print_json(value)
     else:
         _show(code_trust, console(), plugins_known=bool(brought.names or brought.skipped))
     if not ask or not code_trust.scan.items or (not code_trust.doubt and not yes):

@@ -18,7 +18,7 @@ from drillbook.report import remarks
 from drillbook.report.figures import one_line, without_error
 from drillbook.report.terminal.prose import Prose
 from drillbook.report.terminal.tables import COLOURS
-from drillbook.report.wording import MET, MISSED, NOT_VERIFIED, SHORT, STATES
+from drillbook.report.wording import MET, MISSED, NOT_VERIFIED, STATES
 
 HEADS = ("objective", "figure", "target", "when")
 INDENT, GAP = 2, 2
@@ -81,7 +81,7 @@ def _cells(row: ProvenRow) -> tuple[Text, Text, Text, Text]:
     symbol = STATES.get(row.state, STATES[NOT_VERIFIED])
     colour = COLOURS[MET if row.proven else MISSED if row.missed else NOT_VERIFIED]
     return (
-        Text(SHORT.get(row.key, one_line(row.objective))),
+        Text(one_line(row.short)),
         Text(f"{symbol} {figure(row)}", style=colour),
         Text(row.target),
         Text((row.uncounted.at if row.uncounted else row.at)[:10] or "-"),
@@ -120,7 +120,7 @@ def _reasons(rows: Sequence[ProvenRow]) -> list[tuple[str, list[str]]]:
         state = "not counted" if row.uncounted else row.said
         reason = row.within if row.reserved else f"{state}: {row.why}" if row.why else ""
         if reason:
-            keys_by_reason.setdefault(one_line(reason), []).append(SHORT.get(row.key, one_line(row.objective)))
+            keys_by_reason.setdefault(one_line(reason), []).append(one_line(row.short))
     return list(keys_by_reason.items())
 
 

@@ -4,7 +4,6 @@ host is contacted.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -15,7 +14,7 @@ from rich.console import Console
 from rich.text import Text
 
 from drillbook.cli import orchestration, permitted_inventory, suite_plan
-from drillbook.cli.console import console, stdout
+from drillbook.cli.console import console, print_json
 from drillbook.cli.earlier_durations import Earlier, earlier, last_of_suite, median
 from drillbook.cli.suite_plan import SuiteRow
 from drillbook.cli.undo_words import undo_words
@@ -72,7 +71,7 @@ def plans(project: Project, name: str, inventory: str, *, as_json: bool = False)
     ]
     if as_json:
         values = [view.value() for view in views]
-        stdout().write(json.dumps(values[0] if isinstance(plannable, Drill) else values, indent=2) + "\n")
+        print_json(values[0] if isinstance(plannable, Drill) else values)
     else:
         out = console()
         if isinstance(plannable, Suite):

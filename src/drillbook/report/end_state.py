@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence, Set
 
 from drillbook.judge.faultstate import KEPT, NOT_UNDONE, PUT_BACK, PUT_BACK_GONE, PUT_BACK_RESTORED
 from drillbook.judge.lock_state import LockState
-from drillbook.judge.recovery_record import Recovery
+from drillbook.judge.recovery_record import Act, Recovery
 from drillbook.judge.result import FaultResult, Injection, ProbeTrack, RunView, StepView
 from drillbook.judge.verdicts import Verdict
 from drillbook.report import lost_data, open_findings, rehearsal_results
@@ -118,10 +118,14 @@ def after_recovery(view: RunView) -> str:
     return f"Recovered at {utc(last.finished)}: {'; '.join(['no change is left to undo', *parts])}."
 
 
-def _outcomes(recoveries: Iterable[Recovery], phase: str) -> set[str]:
-    """Return the outcomes of the steps of a phase that ``recoveries`` ran. Of a step that ran repeatedly, the last one counts."""
+def last_acts(recoveries: Iterable[Recovery], phase: str) -> list[Act]:
+    """Return the steps of a phase that ``recoveries`` ran. Of a step that ran repeatedly, only the last run is returned."""
     acts = [act for recovery in recoveries for act in recovery.acts if act.sort == "step" and act.phase == phase]
-    return set({(act.step, act.host): act.status for act in acts}.values())
+    return list({(act.step, act.host): act for act in acts}.values())
+
+
+def _outcomes(recoveries: Iterable[Recovery], phase: str) -> set[str]:
+    return {act.status for act in last_acts(recoveries, phase)}
 
 
 def _without_fault(view: RunView, never: Set[tuple[str, str]]) -> str:

@@ -176,8 +176,8 @@ def _service(recovery: Recovery) -> str:
     """Return a sentence about the state of the service after a recovery."""
     if recovery.gone or recovery.closing or recovery.refused:
         return ""
-    last = {(act.step, act.host): act for act in recovery.acts if act.sort == "step" and act.phase == "verify"}
-    bad = [f"{one_line(act.step)} on {one_line(act.host)}" for act in last.values() if act.status != "done"]
+    last = end_state.last_acts([recovery], "verify")
+    bad = [f"{one_line(act.step)} on {one_line(act.host)}" for act in last if act.status != "done"]
     if bad:
         told = f"Verification steps ran, and these did not succeed: {', '.join(leading(bad, MOST_FACTS)[0])}"
     elif last:

@@ -71,9 +71,8 @@ def fitting(sizes: list[Measurement], room: int, cells: Sequence[int] = ()) -> l
     widths = [size.maximum for size in sizes]
     if sum(size.minimum for size in sizes) > room:
         return None
-    least = list(cells)
     while sum(widths) > room:
-        wide = [at for at, width in enumerate(least) if widths[at] > width]
+        wide = [at for at, width in enumerate(cells) if widths[at] > width]
         wide = wide or [at for at, size in enumerate(sizes) if widths[at] > size.minimum]
         widths[max(wide, key=lambda at: widths[at])] -= 1
     return widths
