@@ -7,7 +7,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import replace
 
-from drillbook.audit import forbidden_runs, gaps, reservations, retired, wording
+from drillbook.audit import forbidden_runs, gaps, reservations, retired, undrilled_services, wording
 from drillbook.audit.absences import MISSING
 from drillbook.audit.alert import (
     AT_ONCE,
@@ -73,7 +73,7 @@ def _alerts(audit: Audit, told: Collection[str]) -> Iterator[Alert]:
     yield from _of_overdue(audit, owners)
     yield from _of_objectives(audit, owners)
     yield from (alert for alert in spans if alert.topic is Topic.NEVER_DRILLED)
-    yield from _of_never_ran([missed for missed in audit.missed if missed.kind == NEVER_RAN])
+    yield from _of_never_ran(audit, [missed for missed in audit.missed if missed.kind == NEVER_RAN])
     yield from _of_findings(audit, owners)
     yield from _not_run(audit, owners)
     yield from reservations.of(audit, owners, told)
@@ -301,7 +301,7 @@ def _of_objectives(audit: Audit, owners: dict[tuple[str, str], str]) -> Iterator
             )
 
 
-def _of_never_ran(never: Sequence[MissedRow]) -> Iterator[Alert]:
+def _of_never_ran(audit: Audit, never: Sequence[MissedRow]) -> Iterator[Alert]:
     """Yield alerts about the drills and suites that did not run where they should have run.
 
     One alert names those that never ran in any environment. One more alert for each environment names those that ran only
@@ -310,15 +310,15 @@ def _of_never_ran(never: Sequence[MissedRow]) -> Iterator[Alert]:
     for place in sorted({missed.environment if missed.elsewhere else "" for missed in never}):
         group = [missed for missed in never if (missed.environment if missed.elsewhere else "") == place]
         suites = sum(missed.suite for missed in group)
-        names = open_findings.named([missed.drill for missed in group])
         where = f" in {place}, but ran elsewhere" if place else ""
+        names = open_findings.named([missed.drill for missed in group])
         text = f"{kinds_of(len(group) - suites, suites)} never ran{where}, although the schedule asks for it: {names}"
-        it = "it" if len(group) == 1 else "them"
-        step = (
-            f"run it: `drillbook drill {names}`" if len(group) == 1 else "run them (`drillbook drill.due --all` lists them)"
-        )
-        if place:
-            step = f"run {it} there, or take {place} out of `guard.environments`"
+        run = f"run {'it' if len(group) == 1 else 'them'}{' there' if place else ''}"
+        if len(group) == 1:
+            step = f"{run}: {undrilled_services.command(audit, place, group[0].drill)}"
+        else:
+            step = f"{run} (`{NEUTRAL} drill.due --all` lists them)"
+        step += f"; or take {place} out of `guard.environments`" if place else ""
         yield Alert(text, step, when=AT_ONCE, topic=Topic.NEVER_RAN)
 
 

@@ -44,12 +44,17 @@ def _commands(audit: Audit, environment: str, drills: Sequence[str]) -> str:
     inventory of the newest run in ``environment``.
     """
     usual = next((run.inventory for run in reversed(audit.runs) if run.environment == environment), "")
-    texts = [_command(audit, environment, drill, usual) for drill in drills]
+    texts = [command(audit, environment, drill, usual) for drill in drills]
     lists = f" (`{NEUTRAL} drill.due --all` lists them)" if leading(texts, MOST_COMMANDS)[1] else ""
     return f"{listed(texts, MOST_COMMANDS)}{lists}"
 
 
-def _command(audit: Audit, environment: str, name: str, usual: str) -> str:
+def command(audit: Audit, environment: str, name: str, usual: str = "") -> str:
+    """Return the command that runs the drill or suite ``name`` in ``environment``, or in any environment if this is empty. If
+    the run needs something that is not usually there, this is named in parentheses after the command.
+
+    ``usual``: inventory that the command names if ``audit.inventories`` is None. If it is empty, none is named.
+    """
     drill = next((drill for drill in audit.drills if drill.name == name), None)
     known = audit.inventories.choice(drill, environment) if drill and audit.inventories else Choice(usual)
     needs = f" (needs {one_line(known.needs)})" if known.needs else ""
