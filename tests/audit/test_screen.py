@@ -10,7 +10,6 @@ from rich.console import Console
 
 from drillbook.audit import content, html, markdown, summary
 from drillbook.cli import audit as desk
-from drillbook.report import remarks
 from tests.audit import stories
 from tests.audit.test_chain import audited
 from tests.report.test_agreement import plain
@@ -72,5 +71,3 @@ def test_a_plan_without_an_alert_tells_the_observer_before_there_is_a_figure(boo
     (row,) = [row for row in audited(book).proven if row.key == "detect"]
     assert (row.by_probe, row.measured_s) == (True, None)
     assert row.named == "Detection by the drill's probe"
-    assert remarks.awaits_alert({"inject.1": "service.kill", "detect.1": "prometheus.alert_fires"})
-    assert not remarks.awaits_alert({"detect.1": "http.responds", "verify.1": "prometheus.alert_fires"})

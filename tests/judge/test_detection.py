@@ -5,7 +5,7 @@ from types import SimpleNamespace
 import pytest
 
 from drillbook.events.event import Event
-from drillbook.judge.detection import by_alert, expected
+from drillbook.judge.detection import awaits_alert, by_alert, expected
 
 FIRES, RECEIVED = "prometheus.alert_fires", "alertmanager.received"
 
@@ -21,6 +21,12 @@ def event(kind, clock, step="detect.1", **data):
 
 def test_no_alert_is_expected():
     assert by_alert([event("alert.firing", 5.0, ago_s=1.0, error_s=0.1)], plan("http.responds"), 1.0) is None
+
+
+@pytest.mark.parametrize("action", [FIRES, RECEIVED])
+def test_only_an_alert_in_the_detect_phase_is_awaited(action):
+    assert awaits_alert([("inject.1", "service.kill"), ("detect.1", action)])
+    assert not awaits_alert([("detect.1", "http.responds"), ("verify.1", action)])
 
 
 def test_time_and_error():

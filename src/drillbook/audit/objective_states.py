@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from drillbook.audit.coverage import NO_RUN, by_drill, row_of, targets_of
 from drillbook.audit.records import UNKNOWN, Record, planned_steps
-from drillbook.judge import objective_proof
+from drillbook.judge import detection, objective_proof
 from drillbook.judge.objective_proof import Answer, Standing
 from drillbook.judge.verdicts import Verdict
 from drillbook.report import remarks
@@ -265,8 +265,8 @@ def _observer(record: Record) -> str:
     """Return what detects a fault according to the plan of a run: the drill's own probe, or an empty text if the drill
     awaits an alert.
     """
-    actions = {str(step["id"]): str(step.get("action")) for step in planned_steps(record)}
-    return "" if remarks.awaits_alert(actions) else remarks.BY_PROBE
+    steps = ((str(step["id"]), str(step.get("action"))) for step in planned_steps(record))
+    return "" if detection.awaits_alert(steps) else remarks.BY_PROBE
 
 
 def _uncounted(key: str, runs: Sequence[Record], wanted: float, inside: int) -> UncountedFigure | None:

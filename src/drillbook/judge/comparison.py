@@ -187,6 +187,7 @@ def _change(key: str, last: ComparedRun, now: ComparedRun) -> FigureChange:
     if old is not None and new is not None and old_error is not None and new_error is not None:
         beyond = abs(new - old) > old_error + new_error
         word = ("longer" if new > old else "shorter") if beyond else "same"
+    by_alert = detection.awaits_alert((step.id, step.action) for step in last.steps)
     return FigureChange(
         key=key,
         before_s=old,
@@ -195,14 +196,8 @@ def _change(key: str, last: ComparedRun, now: ComparedRun) -> FigureChange:
         now_error_s=new_error,
         change=word,
         before_verified=FIGURES[key] not in last.unverified,
-        before_by_alert=_by_alert(last) if key == "detection" and old is not None else None,
+        before_by_alert=by_alert if key == "detection" and old is not None else None,
     )
-
-
-def _by_alert(run: ComparedRun) -> bool:
-    """Return True for a run whose drill awaited an alert. Its detection ended with this alert, and not with a sample of a probe."""
-    awaited = (detection.FIRES, detection.RECEIVED)
-    return any(step.id.startswith("detect.") and step.action in awaited for step in run.steps)
 
 
 Key = tuple[str, str, str, int]

@@ -5,7 +5,7 @@ finds that the alert did not clear.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from drillbook.events.event import Event, contents
@@ -28,6 +28,13 @@ class Detected:
     error: float | None
     reason: str | None = None
     missed: bool = False
+
+
+def awaits_alert(steps: Iterable[tuple[str, str]]) -> bool:
+    """Return True if one of ``steps`` awaits an alert in the detect phase. The detection then ends with this alert, and not with a
+    sample of the drill's own probe. ``steps``: id and action of each step of a plan or a run.
+    """
+    return any(step.startswith("detect.") and action in (FIRES, RECEIVED) for step, action in steps)
 
 
 def expected(plan: Plan) -> list[PlannedStep]:

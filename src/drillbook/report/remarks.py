@@ -301,12 +301,6 @@ def _by_drill(drill: str) -> str:
     return f"a backup that the drill {one_line(drill)} took" if drill else ""
 
 
-def awaits_alert(actions: Mapping[str, str]) -> bool:
-    """Return True for a plan that awaits an alert in its detect phase. ``actions``: action of each step, by its id."""
-    awaited = (detection.FIRES, detection.RECEIVED)
-    return any(step.startswith("detect.") and action in awaited for step, action in actions.items())
-
-
 def awaited(steps: Sequence[Step | StepResult]) -> list[Step | StepResult]:
     """Return those steps of the detect phase that wait for the alert which ends the detection. All returned steps have the
     same action.
