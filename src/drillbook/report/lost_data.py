@@ -7,7 +7,7 @@ from drillbook.judge.result import Result, RunView
 from drillbook.judge.verdicts import Verdict
 from drillbook.report import open_findings
 from drillbook.report.figures import count, one_line
-from drillbook.report.rows import ObjectiveRow, rows_of
+from drillbook.report.rows import ObjectiveRow, row_of
 
 NONE = "none"
 
@@ -18,7 +18,11 @@ def lost(result: Result) -> str:
     The text is empty if the loss is unknown. This is also so if no loss was found in a run that did not pass, because such a run
     perhaps restored nothing.
     """
-    known, rpo = _row(result), result.objectives.get("rpo")
+    return _lost(result, row_of(result, "rpo"))
+
+
+def _lost(result: Result, known: ObjectiveRow | None) -> str:
+    rpo = result.objectives.get("rpo")
     if known is None or rpo is None or known.measured_s is None:
         return ""
     writes = count(rpo.lost_writes, "write") if rpo.lost_writes else ""
@@ -30,10 +34,11 @@ def lost(result: Result) -> str:
 
 def allowed(result: Result) -> str:
     """Return a text about the data that a passed run lost and that its RPO allows. The text is empty for any other run."""
-    row = _row(result)
-    if result.verdict is not Verdict.PASSED or row is None or not row.met or row.lost or lost(result) in ("", NONE):
+    row = row_of(result, "rpo")
+    data = _lost(result, row)
+    if result.verdict is not Verdict.PASSED or row is None or not row.met or row.lost or data in ("", NONE):
         return ""
-    return f"{lost(result)} lost (RPO {row.brief} of {row.target} allowed)"
+    return f"{data} lost (RPO {row.brief} of {row.target} allowed)"
 
 
 def after_recovery(view: RunView) -> str:
@@ -49,7 +54,3 @@ def _told(finding: Finding) -> str:
         writes, _, numbers = one_line(finding.measured).partition(": ")
         return f"{writes} ({numbers})" if numbers else writes
     return ": ".join(filter(None, (one_line(finding.title[:1].lower() + finding.title[1:]), one_line(finding.measured))))
-
-
-def _row(result: Result) -> ObjectiveRow | None:
-    return next((row for row in rows_of(result) if row.key == "rpo"), None)

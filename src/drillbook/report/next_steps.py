@@ -17,7 +17,7 @@ from drillbook.report.figures import one_line
 from drillbook.report.remarks import MARK, RECENT_MARK, RESERVED
 from drillbook.report.remedies import before_repeat, first_instruction
 from drillbook.report.restore_steps import restores
-from drillbook.report.rows import findings_of, rows_of
+from drillbook.report.rows import findings_of, row_of
 from drillbook.sdk import discovery
 
 DEFAULT_INVENTORY = "lab"
@@ -140,7 +140,7 @@ def age_of_routine(view: RunView) -> tuple[str, str] | None:
 def _age_of_routine(view: RunView, inventory: str = "") -> tuple[str, str] | None:
     """Return the suggestion of ``age_of_routine`` for any inventory. ``inventory``: name of the inventory in the command, if it
     is not that of the run."""
-    row = next((row for row in rows_of(view.result) if row.key == "rpo"), None)
+    row = row_of(view.result, "rpo")
     fresh = row is not None and row.state == RESERVED and (MARK in row.mark or RECENT_MARK in row.mark)
     if not fresh or view.routine is None or view.result.verdict is not Verdict.PASSED:
         return None

@@ -219,6 +219,11 @@ def rows_of(result: Result) -> list[ObjectiveRow]:
     )
 
 
+def row_of(result: Result, key: str) -> ObjectiveRow | None:
+    """Return the row of the objective ``key`` of a run, or None if the run has no such objective."""
+    return next((row for row in rows_of(result) if row.key == key), None)
+
+
 def objective_rows(
     objectives: Mapping[str, Objective], told: Mapping[str, Remark] | None = None, verdict: str = Verdict.PASSED
 ) -> list[ObjectiveRow]:
