@@ -31,6 +31,8 @@ def test_a_clock_that_ends_with_a_sample_has_its_figure_as_upper_end(clock: str,
     assert row.measured == written
     unseen = one.model_copy(update={"measured_s": 0.0, "error_s": 0.05})
     assert objective_figures.objective_figure(unseen) == "at most 0.05 s"
+    (row,) = rows.objective_rows({"detect": unseen})
+    assert row.brief == objective_figures.with_signs(row.measured) == "≤ 0.05 s"
 
 
 @pytest.mark.parametrize(

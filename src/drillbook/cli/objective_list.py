@@ -16,6 +16,7 @@ from drillbook.audit import wording
 from drillbook.audit.objective_states import ProvenRow
 from drillbook.report import remarks
 from drillbook.report.figures import one_line, without_error
+from drillbook.report.objective_figures import with_signs
 from drillbook.report.terminal.prose import Prose
 from drillbook.report.terminal.tables import COLOURS
 from drillbook.report.wording import MET, MISSED, NOT_VERIFIED, STATES
@@ -107,8 +108,7 @@ def _brief(measured: str) -> str:
     text = measured.partition("; ")[0]
     number = without_error(text)
     marks = "".join(sign for sign in text[len(number) :] if sign in remarks.LEGENDS)
-    text = f"{number} {marks}".rstrip()
-    return text.replace("at most ", "\N{LESS-THAN OR EQUAL TO} ").replace("at least ", "\N{GREATER-THAN OR EQUAL TO} ")
+    return with_signs(f"{number} {marks}".rstrip())
 
 
 def _reasons(rows: Sequence[ProvenRow]) -> list[tuple[str, list[str]]]:

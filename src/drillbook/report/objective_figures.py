@@ -79,6 +79,11 @@ def recorded_figure(objective: Mapping[str, Any]) -> str:
     )
 
 
+def with_signs(text: str) -> str:
+    """Return ``text`` with the sign ≤ in place of ``at most``, and the sign ≥ in place of ``at least``, for short lists."""
+    return text.replace("at most ", "\N{LESS-THAN OR EQUAL TO} ").replace("at least ", "\N{GREATER-THAN OR EQUAL TO} ")
+
+
 def drawn(objective: Objective) -> float | None:
     """Return the figure to draw. If the error is so large that reports show only the upper end of the figure ("at most"),
     this upper end is drawn.

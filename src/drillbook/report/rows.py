@@ -21,7 +21,7 @@ from drillbook.report import (
 )
 from drillbook.report.figures import bounded, count, one_line, readable, seconds, shown, upper_end, utc, without_error
 from drillbook.report.moments import MARKS, mark_name, meaning
-from drillbook.report.objective_figures import alone, is_latest, objective_figure
+from drillbook.report.objective_figures import alone, is_latest, objective_figure, with_signs
 from drillbook.report.remarks import BY_PROBE, RESERVED, Remark
 from drillbook.report.wording import (
     CLOCKS,
@@ -122,10 +122,8 @@ class ObjectiveRow:
         """Figure without its measurement error, for short lists. It is empty when there is no figure. If data was lost that the
         figure possibly does not include, the text names this data.
         """
-        if self.lost:
-            return self.lost.replace("at least ", "\N{GREATER-THAN OR EQUAL TO} ")
-        text = "" if self.measured_s is None else without_error(self.measured)
-        return text.replace("at most ", "\N{LESS-THAN OR EQUAL TO} ")
+        figure = "" if self.measured_s is None else without_error(self.measured)
+        return with_signs(self.lost or figure)
 
     @property
     def highest_s(self) -> float:

@@ -10,6 +10,7 @@ from rich.text import Text
 
 from drillbook.report import lost_data, remarks, wording
 from drillbook.report.figures import one_line
+from drillbook.report.objective_figures import with_signs
 from drillbook.report.rows import ObjectiveRow
 from drillbook.report.suites import SuiteRow
 from drillbook.report.terminal.prose import Cell, Prose
@@ -91,7 +92,7 @@ def _brief(row: ObjectiveRow) -> Cell:
 def _lost(row: SuiteRow) -> str:
     """Return the data that a drill lost, such as ``129 writes``. The text is ``none`` if it lost none, and empty if this is
     unknown."""
-    return lost_data.lost(row.view.result).replace("at least ", "\N{GREATER-THAN OR EQUAL TO} ") if row.view else ""
+    return with_signs(lost_data.lost(row.view.result)) if row.view else ""
 
 
 def _legend(members: Sequence[SuiteRow]) -> list[RenderableType]:
