@@ -53,20 +53,22 @@ def joined(findings: Sequence[Finding], result: Result) -> list[Finding]:
     """Return ``findings`` of a run. If its controller died, several objectives are not verified for the same reason. One finding then
     stands for the findings about these objectives.
     """
-    first = next((finding for finding in findings if finding.code == UNVERIFIED), None)
-    same = [finding for finding in findings if first and (finding.code, finding.measured) == (first.code, first.measured)]
+    if result.reason != CONTROLLER_DIED:
+        return list(findings)
+    unverified = [finding for finding in findings if finding.code == UNVERIFIED]
+    same = [finding for finding in unverified if finding.measured == unverified[0].measured]
     keys = {finding.title.rpartition(": ")[2].lower(): finding for finding in same}
-    if first is None or result.reason != CONTROLLER_DIED or len(same) < 2 or len(keys) < len(same):
+    if len(same) < 2 or len(keys) < len(same):
         return list(findings)
     ordered = {_name(key): keys[key] for key in sorted(keys, key=lambda key: [*SHORT, key].index(key))}
     *names, last = ordered
-    shared = first.model_copy(
+    shared = same[0].model_copy(
         update={
             "title": f"{len(same)} objectives could not be verified: {', '.join(names)} and {last}",
             "wanted": ", ".join(f"{name} {finding.wanted}" for name, finding in ordered.items()),
         }
     )
-    return [shared if finding is first else finding for finding in findings if finding is first or finding not in same]
+    return [shared if finding is same[0] else finding for finding in findings if finding not in same[1:]]
 
 
 def _name(key: str) -> str:
