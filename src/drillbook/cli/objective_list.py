@@ -8,12 +8,12 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from itertools import groupby
 
-from rich.cells import cell_len
 from rich.console import Console, ConsoleOptions, RenderableType, RenderResult
 from rich.text import Text
 
 from drillbook.audit import wording
 from drillbook.audit.objective_states import ProvenRow
+from drillbook.cli.columns import GAP, Column, line, width
 from drillbook.report import remarks
 from drillbook.report.figures import one_line, without_error
 from drillbook.report.objective_figures import with_signs
@@ -21,8 +21,8 @@ from drillbook.report.terminal.prose import Prose
 from drillbook.report.terminal.tables import COLOURS
 from drillbook.report.wording import MET, MISSED, NOT_VERIFIED, STATES
 
-HEADS = ("objective", "figure", "target", "when")
-INDENT, GAP = 2, 2
+HEADS = ("drill", "objective", "figure", "target", "when")
+INDENT = 2
 ASIDE = " by probe"
 """Words beside the figure of a detection by the drill's own probe. They replace a table of their own."""
 
@@ -42,46 +42,41 @@ class Objectives:
 
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
         """Render the heads and the lines of each drill, then the meaning of the symbols, and how many objectives are proven."""
-        cells = [_cells(row) for row in self.rows]
-        widths = [max(map(cell_len, (head, *(row[at].plain for row in cells)))) for at, head in enumerate(HEADS)]
-        names = [self._name(row) for row in self.rows]
-        room = options.max_width - INDENT - sum(widths) - GAP * len(HEADS)
-        longest = max(map(cell_len, ("drill", *names)))
-        beside = longest if longest <= room else 0
-        heads = Text(" " * INDENT + ("drill".ljust(beside + GAP) if beside else " " * GAP), style="bold")
-        yield _line(heads, [Text(head, style="bold") for head in HEADS], widths)
+        cells = [_cells(self._name(row), row) for row in self.rows]
+        columns = [Column(head, 0, [row[at] for row in cells]) for at, head in enumerate(HEADS)]
+        if INDENT + width(columns) > options.max_width:
+            del columns[0]
+        yield _line([Text(head, style="bold") for head in HEADS], columns)
         for name, rows in groupby(self.rows, key=self._name):
-            yield from self._drill(name, list(rows), widths, beside)
+            yield from _drill(name, list(rows), columns)
         yield Prose(Text(_legend(self.rows), style="dim"), INDENT, above=1)
         yield Prose(Text(wording.proven_counts(self.rows)), INDENT, below=1)
 
     def _name(self, row: ProvenRow) -> str:
         return one_line(f"{row.drill} in {row.environment}" if self.places else row.drill)
 
-    def _drill(self, name: str, rows: Sequence[ProvenRow], widths: Sequence[int], beside: int) -> Iterator[RenderableType]:
-        """Yield the lines of one drill. ``beside``: width of the column of names, or 0 if the name has a line of its own."""
-        if not beside:
-            yield Text(" " * INDENT + name)
-        for number, row in enumerate(rows):
-            shown = name if number == 0 else ""
-            head = Text(" " * INDENT + (shown.ljust(beside + GAP + len(shown) - cell_len(shown)) if beside else " " * GAP))
-            yield _line(head, _cells(row), widths)
-        for text, keys in _reasons(rows):
-            yield Prose(Text(f"{', '.join(keys)} {text}"), INDENT + 2 * GAP)
+
+def _drill(name: str, rows: Sequence[ProvenRow], columns: Sequence[Column]) -> Iterator[RenderableType]:
+    """Yield the lines of one drill. ``columns``: all columns, or those without the names. Then the name has a line of its own."""
+    if len(columns) < len(HEADS):
+        yield Text(" " * INDENT + name)
+    for number, row in enumerate(rows):
+        yield _line(_cells("" if number else name, row), columns)
+    for text, keys in _reasons(rows):
+        yield Prose(Text(f"{', '.join(keys)} {text}"), INDENT + 2 * GAP)
 
 
-def _line(head: Text, cells: Sequence[Text], widths: Sequence[int]) -> Text:
-    line = head
-    for cell, width in zip(cells, widths, strict=True):
-        line.append_text(cell).append(" " * (width - cell.cell_len + GAP))
-    line.rstrip()
-    return line
+def _line(cells: Sequence[Text], columns: Sequence[Column]) -> Text:
+    """Return one line of the list. A line without the name is indented, because the name stands above it."""
+    left_out = len(HEADS) - len(columns)
+    return Text(" " * (INDENT + GAP * left_out)).append_text(line(cells[left_out:], columns))
 
 
-def _cells(row: ProvenRow) -> tuple[Text, Text, Text, Text]:
+def _cells(name: str, row: ProvenRow) -> tuple[Text, ...]:
     symbol = STATES.get(row.state, STATES[NOT_VERIFIED])
     colour = COLOURS[MET if row.proven else MISSED if row.missed else NOT_VERIFIED]
     return (
+        Text(name),
         Text(one_line(row.short)),
         Text(f"{symbol} {figure(row)}", style=colour),
         Text(row.target),
