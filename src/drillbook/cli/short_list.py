@@ -54,10 +54,10 @@ BROKEN, OVERDUE, FAILED, DUE = "cannot be read", "overdue", "not passed in the l
 OPEN, RECENT = "passed with open findings", "passed and not due"
 NEW, IDLE = "never run", "never run and without a schedule"
 ELSEWHERE = "that need another inventory or an installation"
-STATES = (UNFINISHED, BROKEN, OVERDUE, FAILED, NEW, DUE, ELSEWHERE, IDLE, OPEN, RECENT)
-"""States of the drills in ``drill.list``, in the order of this list."""
 IMPORTANCE = (UNFINISHED, BROKEN, FAILED, OVERDUE, OPEN, DUE, RECENT, NEW, ELSEWHERE, IDLE)
-"""The same states in the order in which a short list chooses its drills: results come before drills that never ran."""
+"""States of drills in the order in which the short form of ``drill.list`` chooses its drills: results come before drills that
+never ran.
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,24 +95,24 @@ def next_step(verdict: str, state: State | None) -> str:
 def of_drill(wanted: Scheduled, last: Ended | None, row: DueRow | None, lines: int) -> Entry:
     """Return the entry of a drill or suite in the list of ``drill.list``. ``last``: its newest run. ``row``: its schedule."""
     tried = last is not None and not (last.verdict == Verdict.NOT_RUN and row is not None and row.needs)
-    states = (
-        last is not None and last.verdict == UNFINISHED,
-        bool(wanted.broken or wanted.mistake),
-        row is not None and row.state is State.OVERDUE,
-        last is not None and tried and (last.verdict != Verdict.PASSED or last.exit == Exit.RESIDUE),
-        last is None and row is not None and not row.needs,
-        row is not None and tried and row.state is State.DUE,
-        not tried and row is not None,
-        last is None,
-        last is not None and bool(last.beside),
-        True,
-    )
-    rank = states.index(True)
-    order = IMPORTANCE.index(STATES[rank])
+    states = {  # in the order of the list; the first one that is true counts
+        UNFINISHED: last is not None and last.verdict == UNFINISHED,
+        BROKEN: bool(wanted.broken or wanted.mistake),
+        OVERDUE: row is not None and row.state is State.OVERDUE,
+        FAILED: last is not None and tried and (last.verdict != Verdict.PASSED or last.exit == Exit.RESIDUE),
+        NEW: last is None and row is not None and not row.needs,
+        DUE: row is not None and tried and row.state is State.DUE,
+        ELSEWHERE: not tried and row is not None,
+        IDLE: last is None,
+        OPEN: last is not None and bool(last.beside),
+        RECENT: True,
+    }
+    rank, word = next((rank, word) for rank, (word, holds) in enumerate(states.items()) if holds)
+    order = IMPORTANCE.index(word)
     if last is not None and last.beside:
         order = min(order, IMPORTANCE.index(OPEN))
     newest = last.at.timestamp() if last is not None and last.at else 0.0
-    return Entry(rank, STATES[rank], lines, importance=(order, -newest))
+    return Entry(rank, word, lines, importance=(order, -newest))
 
 
 def most_lines(out: Console) -> int:
