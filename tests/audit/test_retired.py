@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from drillbook.audit import content, html, markdown, summary
+from drillbook.audit import content, html, markdown, services, summary
 from drillbook.audit.alert_causes import alerts
 from drillbook.project import schedule_record
 from drillbook.project.schedule_record import RETIRED, Entry
@@ -70,6 +70,7 @@ def test_the_services_of_a_retired_environment_have_no_gap_and_nothing_to_do(boo
     assert "staging" not in summary.standing(summary.service_rows(later))
     assert {row.environment for row in later.proven} == {"lab"}
     assert "exempt from drills by a statement in the inventory or a retirement" in audit.sentence
+    assert "exempt from drills by a statement in the inventory or a retirement" in services.total(audit.coverage)
 
 
 def test_changes_that_are_not_undone_need_attention_although_the_environment_was_retired(book):

@@ -83,10 +83,32 @@ def test_each_page_tells_if_the_statement_is_confirmed(book):
             words = plain(page)
             assert words.count(text) == 1
             assert "Drillbook checks this statement only if the service is a backup" in words
-        told = [one.text for one in alerts(shown) if "The inventory exempts" in one.text]
-        assert told == [
-            "The inventory exempts site_archives from drills, although no run of the period confirms a restore"
-        ] * (text.startswith("NOT"))
+        told = [one.text for one in alerts(shown) if one.text.startswith("No run of the period confirms a restore of")]
+        expected = "No run of the period confirms a restore of a backup exempt from drills: site_archives"
+        assert told == [expected] * text.startswith("NOT")
+
+
+def test_the_numbers_of_services_are_added_up_and_the_backups_without_a_restore_are_a_part_of_the_exempt_ones(book):
+    book.run("2026-01-10T09:00:00").good().close()
+    known = rows(failed("01"))
+    covered = (*known.values(), replace(known["site_archives"], service="site_dumps"))
+    audit = replace(audited(book), coverage=covered)
+    told = services.total(covered)
+    assert told == (
+        "Of 4 services, 1 is to be drilled, and 3 are exempt from drills by a statement in the inventory; "
+        "2 of these 3 are backups whose restore no run of the period confirms."
+    )
+    assert "of 1 service" in summary.headline(summary.service_rows(audit))
+    (text,) = [one.text for one in alerts(audit) if "exempt from drills" in one.text]
+    assert text == "No run of the period confirms a restore of 2 backups exempt from drills: site_archives and site_dumps"
+    for page in (html.render(audit), markdown.render(audit), summary.render(audit)):
+        assert plain(page).count(told) == 1
+    (one,) = [row for row in covered if row.service == "relay"]
+    assert (
+        services.total([one])
+        == "Of 1 service, 0 are to be drilled, and 1 is exempt from drills by a statement in the inventory."
+    )
+    assert services.total([replace(one, left_out="")]) == ""
 
 
 def test_backups_with_the_same_evidence_share_one_sentence():

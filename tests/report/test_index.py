@@ -88,12 +88,22 @@ def test_drills_and_suites_that_never_ran_are_counted_apart_and_named() -> None:
         "night": suite,
     }
     page = index.render(samples.entries(), known)
-    assert "Never run: 2 drills and 1 suite in drills/." in page
+    head = "2 of the 4 drills in drills/ ran, and 1 drill without a file there. Last runs in each environment: 4 passed."
+    assert f"{head} 2 drills and 1 suite never ran.</p>" in page
     assert "<b>Drills never run:</b> <bdi>api-lost</bdi>, <bdi>site-lost</bdi></p>" in page
     assert "<b>Suites never run:</b> <bdi>night</bdi></p>" in page
     planned = index.render(samples.entries(), {**known, "night": Known(suite=True, scheduled=True)})
-    assert "Never run: 2 drills and 1 suite in drills/ (with a schedule: 1 suite)." in planned
-    assert "ever run" not in index.render(samples.entries(), {"postgres-lost": drill})
+    assert f"{head} 2 drills and 1 suite never ran (with a schedule: 1 suite).</p>" in planned
+    assert "ever ran" not in index.render(samples.entries(), {"postgres-lost": drill})
+
+
+def test_a_drill_that_ran_in_two_environments_is_one_drill() -> None:
+    one = samples.entries()[0]
+    runs = [one, dataclasses.replace(one, environment="staging", run=f"{one.run}-2")]
+    verdict = one.verdict
+    assert f"Last runs of 1 drill in each environment: 2 {verdict}" in index.render(runs)
+    known = {one.name: Known(), "other": Known()}
+    assert f"1 of the 2 drills in drills/ ran. Last runs in each environment: 2 {verdict}" in index.render(runs, known)
 
 
 def test_runs_of_drills_are_counted_and_not_suites() -> None:

@@ -327,9 +327,10 @@ def _of_services(audit: Audit) -> Iterator[Alert]:
     when = _coming(audit)
     yield from _without_rpo(audit, when)
     if doubtful := [row.service for row in audit.coverage if row.doubtful]:
-        names = open_findings.named(doubtful)
-        text = f"The inventory exempts {names} from drills, although no run of the period confirms a restore"
-        step = f"plan a rehearsal that restores each of these backups (`{catalog_command()}` lists shipped drills)"
+        what = f"{len(doubtful)} backups" if len(doubtful) > 1 else "a backup"
+        text = f"No run of the period confirms a restore of {what} exempt from drills: {open_findings.named(doubtful)}"
+        each = "each of these backups" if len(doubtful) > 1 else "this backup"
+        step = f"plan a rehearsal that restores {each} (`{catalog_command()}` lists shipped drills)"
         yield Alert(text, step, when=when, topic=Topic.EXEMPT)
 
 

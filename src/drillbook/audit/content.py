@@ -20,7 +20,7 @@ from drillbook.audit.objective_states import ProvenRow, proven
 from drillbook.audit.period import Period
 from drillbook.audit.records import Record, Stray
 from drillbook.audit.rehearsal_figures import RehearsedRow, rehearsed
-from drillbook.audit.run_rows import RunRow, run_row
+from drillbook.audit.run_rows import RunRow, changes_left, run_row
 from drillbook.audit.suites import Suite, missing_runs
 from drillbook.audit.timelines import Known
 from drillbook.audit.trend import Plot
@@ -310,10 +310,7 @@ def _sentence(rows: Sequence[RunRow], verdicts: dict[str, int], covered: Sequenc
         text = "No run began in this period, so nothing was proven."
     else:
         text = f"{runs_sentence(rows, verdicts)} {services.exempt_sentence(covered)}".rstrip()
-    left, closed = sum(bool(row.residue) for row in rows), sum(bool(row.closed) for row in rows)
-    text += f" {count(left, 'run')} left changes that are not recorded as undone" if left else ""
-    text += f"; {closed} of them {'was' if closed == 1 else 'were'} closed by a named person" if closed else ""
-    return text + ("." if left else "")
+    return f"{text} {changes_left(rows)}".rstrip()
 
 
 def runs_sentence(rows: Sequence[RunRow], verdicts: Mapping[str, int]) -> str:

@@ -20,12 +20,11 @@ LEAD = "Exempt by a statement in the inventory; the audit tells which statements
 @dataclass(frozen=True, slots=True)
 class Exempt:
     """Services that are exempt from drills. ``listed``: pairs of two texts: names of services, and the reason why these
-    services are exempt. ``more``: number of exempt services that are not listed. ``all``: number of all exempt services.
+    services are exempt. ``more``: number of exempt services that are not listed.
     """
 
     listed: tuple[tuple[str, str], ...]
     more: int
-    all: int
 
     @property
     def sentence(self) -> str:
@@ -41,7 +40,7 @@ def of(covered: Sequence[CoverageRow]) -> Exempt:
     shown, _ = leading(reasons, MOST)
     more = sum(len(names) for _, names in reasons[len(shown) :])
     listed = tuple(texts(names, reason) for reason, names in shown)
-    return Exempt(listed, more, sum(len(names) for _, names in reasons))
+    return Exempt(listed, more)
 
 
 def texts(names: Sequence[str], reason: str) -> tuple[str, str]:

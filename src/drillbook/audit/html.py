@@ -14,6 +14,7 @@ from drillbook.audit import (
     coverage_signs,
     covered_days,
     kept_schedules,
+    numbers,
     rehearsal_figures,
     retired,
     run_rows,
@@ -51,6 +52,7 @@ _FIXED = {
     "reserved": remarks.RESERVED,
     "exempt_lead": services.EXEMPT_LEAD,
     "short": SHORT,
+    "numbers": numbers.sentences,
 }
 """Texts and functions for the template. They are the same in every audit."""
 

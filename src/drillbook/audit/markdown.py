@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from drillbook.audit import covered_days, kept_schedules, markdown_proven, retired, services, summary, wording
+from drillbook.audit import covered_days, kept_schedules, markdown_proven, numbers, retired, services, summary, wording
 from drillbook.audit.alert_causes import listed
 from drillbook.audit.chain import Problem
 from drillbook.audit.content import Audit
@@ -43,7 +43,7 @@ def render(audit: Audit) -> str:
         escape(summary.standing(rows)),
         escape(f"{wording.record_state(audit)}. {wording.signing_step(audit)}".rstrip()),
         escape(" ".join(f"{term}: {text}" for term, text in summary.rules(rows))),
-        escape(audit.sentence if audit.whole else f"{audit.sentence} {wording.MORE_RUNS}"),
+        escape(numbers.sentences(audit) + ("" if audit.whole else f" {wording.MORE_RUNS}")),
         table(("What", "Value"), [(name, escape(value)) for name, value in wording.facts(audit)]),
     ]
     for key, title in wording.SECTIONS:

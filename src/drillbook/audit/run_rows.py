@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from urllib.parse import quote
 
@@ -11,7 +11,7 @@ from drillbook.audit.records import Record, planned_services
 from drillbook.installation.program_name import NEUTRAL, as_called
 from drillbook.journal.run_files import PAGE
 from drillbook.report import next_steps, open_findings, rehearsal_results, remarks
-from drillbook.report.figures import link
+from drillbook.report.figures import count, link
 from drillbook.report.rows import findings_of, settled_rows, settled_sentence
 from drillbook.report.wording import NOT_VERIFIED, without_body
 
@@ -171,3 +171,12 @@ def _state(record: Record, key: str) -> str:
     """
     row = row_of(record, key)
     return "" if row is None else NOT_VERIFIED if row.uncounted else row.state
+
+
+def changes_left(rows: Sequence[RunRow]) -> str:
+    """Return a sentence with the number of runs whose changes are not recorded as undone. It is empty if there are none."""
+    left, closed = sum(bool(row.residue) for row in rows), sum(bool(row.closed) for row in rows)
+    if not left:
+        return ""
+    by_person = f"; {closed} of them {'was' if closed == 1 else 'were'} closed by a named person" if closed else ""
+    return f"{count(left, 'run')} left changes that are not recorded as undone{by_person}."

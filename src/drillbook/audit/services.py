@@ -77,3 +77,25 @@ def exempt_sentence(covered: Sequence[CoverageRow]) -> str:
     number = sum(bool(row.left_out) and not row.runs for row in covered)
     why = "a statement in the inventory" + (" or a retirement" if any(row.retired for row in covered) else "")
     return f"{count(number, 'service')} {'is' if number == 1 else 'are'} exempt from drills by {why}." if number else ""
+
+
+def total(covered: Sequence[CoverageRow]) -> str:
+    """Return a sentence that adds up the services: those to be drilled, and those that are exempt from drills. The sentence also
+    tells how many of the exempt services are backups that no run restored. It is empty if no service is exempt.
+    """
+    exempt_rows = [row for row in covered if row.left_out and not row.runs]
+    if not exempt_rows:
+        return ""
+    number, wanted = len(exempt_rows), len(covered) - len(exempt_rows)
+    why = "a statement in the inventory" + (" or a retirement" if any(row.retired for row in covered) else "")
+    text = (
+        f"Of {count(len(covered), 'service')}, {_are(wanted)} to be drilled, and {_are(number)} exempt from drills by {why}"
+    )
+    if doubtful := sum(row.doubtful for row in covered):
+        kind = "is a backup" if doubtful == 1 else "are backups"
+        text += f"; {doubtful} of these {number} {kind} whose restore no run of the period confirms"
+    return f"{text}."
+
+
+def _are(number: int) -> str:
+    return f"{number} {'is' if number == 1 else 'are'}"

@@ -10,10 +10,10 @@ from jinja2 import ChoiceLoader, PackageLoader, PrefixLoader, Template
 
 from drillbook.audit import (
     briefing,
-    content,
     covered_days,
     exempt_list,
     forbidden_runs,
+    numbers,
     rehearsal_figures,
     run_rows,
     service_groups,
@@ -86,22 +86,19 @@ def render(audit: Audit, reports_path: str = "..") -> str:
     return _template().render(
         audit=audit,
         title=covered_days.title(audit),
-        period=covered_days.sentence(audit),
-        record=wording.record_sentences(audit),
+        means=_means(audit, rows),
         **_FIXED,
         headline=headline(rows),
         standing=standing(rows),
         terms=terms(rows),
         rehearsals=told,
         legend=legend,
-        runs_sentence=content.runs_sentence(audit.runs, audit.verdicts),
         rows=drilled,
         layout=chosen,
         below=[(services.named(row, rows), row.below) for row in drilled[: chosen.rows] if row.below],
         lines=[(services.named(row, rows), row.line) for row in drilled[chosen.rows : chosen.figures]],
         names=_grouped(drilled[chosen.figures :]),
         never=never,
-        environment_note=_environment_note(audit, rows),
         exempt=exempt,
         alerts=shown,
         hrefs=run_rows.hrefs(audit.runs, reports_path),
@@ -141,9 +138,7 @@ def _fit(
     rehearsals. This line is empty if fewer services would fit on the page with it. ``legend``, ``exempt``: texts below the
     table."""
     drilled, never = [row for row in rows if row.state != NEVER], never_drilled(rows)
-    means = f"{covered_days.sentence(audit)} {_environment_note(audit, rows)} {content.runs_sentence(audit.runs, audit.verdicts)}"
-    means += f" {wording.record_sentences(audit)}"
-    room = PAGE_PX - FIXED_PX - STANDING.height(standing(rows)) - MEANS.height(means)
+    room = PAGE_PX - FIXED_PX - STANDING.height(standing(rows)) - MEANS.height(" ".join(_means(audit, rows)))
     notes = sum(NOTE.height(text) + 4 for text in (legend, exempt) if text)
     room -= notes + sum(TERM.height(text) + 1 for _, text in terms(rows))
     room -= (22 + NEVER_ROW.height(never[1])) if never[0] else 0
@@ -151,7 +146,7 @@ def _fit(
     choices = [leading(warnings, number)[0] for number in range(least, MOST_ALERTS + 1)]
     heights = [alerts_height([str(alert) for alert in shown], briefing.hidden(warnings[len(shown) :])) for shown in choices]
     sizes = [_size(row, rows) for row in drilled]
-    spare = max(0.0, NOTE.height(exempt) - NOTE.line_px)
+    spare = NOTE.height(exempt) + 4 if exempt else 0.0
     for told in (rehearsal_figures.line([(services.named(row, rows), row.rehearsed) for row in drilled]), ""):
         left = spare - (OTHERS.height(f"{REHEARSED}: {told}") + 3 if told else 0)
         chosen = layout(room, left, heights, sizes, lambda number: _names_height(drilled[number:]))
@@ -199,6 +194,12 @@ def _grouped(rows: Sequence[ServiceRow]) -> list[tuple[str, str]]:
         )
         for rank, members in groups
     ]
+
+
+def _means(audit: Audit, rows: Sequence[ServiceRow]) -> list[str]:
+    """Return the sentences below the headline: the period, the environments, the drills, the services and the record."""
+    drills, total = numbers.runs(audit), services.total(audit.coverage)
+    return [covered_days.sentence(audit), _environment_note(audit, rows), drills, total, wording.record_sentences(audit)]
 
 
 def _environment_note(audit: Audit, rows: Sequence[ServiceRow]) -> str:

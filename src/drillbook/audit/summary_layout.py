@@ -109,7 +109,7 @@ def layout(
     """Return the layout that shows the most in ``room`` pixels.
 
     ``spare``: pixels that are free in addition to ``room`` if the table is dense, which means that its rows have no details.
-    The text below a dense table is shorter, because it gives only the number of the exempt services. ``alerts``: height of
+    No text below a dense table names the exempt services, because the head of the page tells their number. ``alerts``: height of
     the list of alerts for each number of alerts that the page may show. ``names``: function that takes the index of a
     service, and returns the height of a list with the names of this service and of all later ones.
 

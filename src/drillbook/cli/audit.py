@@ -21,6 +21,7 @@ from drillbook.audit import (
     covered_days,
     formats,
     gaps,
+    numbers,
     records,
     rehearsal_figures,
     suites,
@@ -143,7 +144,7 @@ def _print(made: Audit, folder: Path) -> None:
         out.print(Text(f"  {name} {one_line(_shown(folder / file))}"), soft_wrap=True)
     out.print()
     _print_record(out, made)
-    out.print(Prose(Text(made.sentence), 2))
+    out.print(Prose(Text(numbers.sentences(made)), 2))
     if overdue := wording.still_overdue(made, MOST_NAMES):
         out.print(Prose(Text(one_line(overdue), style="yellow"), 2))
     rows = summary.service_rows(made)

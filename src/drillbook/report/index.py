@@ -11,9 +11,19 @@ from drillbook.exits import Exit
 from drillbook.installation.program_name import as_called, program
 from drillbook.journal.run_files import PAGE
 from drillbook.judge.verdicts import Verdict
-from drillbook.report import index_attention, open_findings, pages, rehearsal_results, remarks, rows, tolerated, wording
+from drillbook.report import (
+    index_attention,
+    open_findings,
+    pages,
+    project_drills,
+    rehearsal_results,
+    remarks,
+    rows,
+    tolerated,
+    wording,
+)
 from drillbook.report.audit_pages import AuditPages
-from drillbook.report.figures import count, kinds_of, lasted, link, moment, one_line, took
+from drillbook.report.figures import count, lasted, link, moment, one_line, took
 from drillbook.report.folders import begun
 from drillbook.report.index_attention import RUNNING, UNFINISHED
 from drillbook.report.index_entries import DrillTrends, IndexEntry, Known, Point, Row, Trend
@@ -134,7 +144,7 @@ def render(entries: Iterable[IndexEntry], known: Mapping[str, Known] | None = No
             rows=listed,
             audit=audit,
             trends=(trends := _trends([row.entry for row in listed])),
-            standing=_standing(trends),
+            head=_head(trends, listed, known or {}),
             attention=index_attention.attention(trends, listed),
             height=HEIGHT,
             counted=_counted(listed),
@@ -150,18 +160,22 @@ def render(entries: Iterable[IndexEntry], known: Mapping[str, Known] | None = No
     )
 
 
-def _never(known: Mapping[str, Known], listed: Sequence[Row]) -> tuple[str, dict[str, list[str]]]:
-    """Return a sentence that counts the drills and suites that never ran, and the lists of their names. The sentence
-    and the lists are empty if all of them ran."""
-    missing = sorted(set(known) - {row.entry.name for row in listed})
-    names = {
-        "Drills": [name for name in missing if not known[name].suite],
-        "Suites": [name for name in missing if known[name].suite],
-    }
-    asked = [known[name].suite for name in missing if known[name].scheduled]
-    scheduled = f" (with a schedule: {kinds_of(asked.count(False), asked.count(True))})" if asked else ""
-    text = f"Never run: {kinds_of(*map(len, names.values()))} in drills/{scheduled}." if missing else ""
-    return text, names
+def _head(trends: Sequence[DrillTrends], listed: Sequence[Row], known: Mapping[str, Known]) -> str:
+    """Return sentences that count the drills by the verdict of their last run. If ``known`` contains drills, the sentences also tell
+    how many of all drills ran, and how many drills and suites never ran.
+    """
+    names = {trend.name for trend in trends}
+    places = " in each environment" if len(trends) > len(names) else ""
+    if all(one.suite for one in known.values()):
+        return f"Last runs of {count(len(names), 'drill')}{places}: {_standing(trends)}."
+    ran = project_drills.ran(names, known)
+    never = project_drills.never({row.entry.name for row in listed}, known)
+    return f"{ran}. Last runs{places}: {_standing(trends)}. {never}".rstrip()
+
+
+def _never(known: Mapping[str, Known], listed: Sequence[Row]) -> list[tuple[str, list[str]]]:
+    """Return the names of the drills and of the suites that never ran, each list with its kind."""
+    return list(zip(("Drills", "Suites"), project_drills.missing({row.entry.name for row in listed}, known), strict=True))
 
 
 def _counted(listed: Sequence[Row]) -> str:

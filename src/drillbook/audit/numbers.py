@@ -1,0 +1,36 @@
+"""Sentences of an audit about its numbers of drills, runs and services, and how these numbers belong together."""
+
+from __future__ import annotations
+
+from drillbook.audit import content, run_rows, services
+from drillbook.audit.content import Audit
+from drillbook.report import project_drills
+from drillbook.report.figures import count
+from drillbook.report.index_entries import Known
+from drillbook.report.project_drills import NEVER_RAN, NOT_IN_PERIOD
+from drillbook.sdk.run_names import drill_of
+
+
+def sentences(audit: Audit) -> str:
+    """Return sentences about the drills, their runs, the services, and changes that are not recorded as undone."""
+    if not audit.runs:
+        texts = ["No run began in this period, so nothing was proven."]
+    else:
+        texts = [runs(audit), services.total(audit.coverage)]
+    return " ".join(filter(None, [*texts, run_rows.changes_left(audit.runs)]))
+
+
+def runs(audit: Audit) -> str:
+    """Return sentences with the number of runs and verdicts. If the drills of the project are known, the sentences also tell how
+    many of them ran in the period, and how many did not.
+    """
+    known = {one.name: Known(one.suite, one.every is not None) for one in audit.drills}
+    if not audit.runs or all(one.suite for one in known.values()):
+        return content.runs_sentence(audit.runs, audit.verdicts)
+    drills, places = {run.drill for run in audit.runs}, len({run.environment for run in audit.runs})
+    where = f" in {places} environments" if places > 1 else ""
+    verdicts = ", ".join(f"{number} {verdict}" for verdict, number in audit.verdicts.items())
+    text = f"{project_drills.ran(drills, known)}, in {count(len(audit.runs), 'run')}{where}: {verdicts}."
+    suites = {drill_of(folder.rpartition("/")[2]) for folder in audit.suites}
+    never = project_drills.never(drills | suites, known, NOT_IN_PERIOD if audit.outside else NEVER_RAN)
+    return f"{text} {never}".rstrip()
