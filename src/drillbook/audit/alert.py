@@ -13,6 +13,8 @@ from drillbook.report.open_findings import DATA_LOSS, GRAVE
 
 AT_ONCE, NEXT_RUN, NEXT_RUNS = "at once", "before its next run", "before their next run"
 NOBODY = "no owner named"
+UNDO = "undo the changes with `drillbook drill.recover`"
+"""Next step of an alert about changes that are not undone."""
 SEVERE = ("critical", "high")
 """Severities of the findings that come before all others."""
 NOT_AT_ONCE = 3 + len(SEVERE) + 1

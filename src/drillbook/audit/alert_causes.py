@@ -13,6 +13,7 @@ from drillbook.audit.alert import (
     AT_ONCE,
     NEXT_RUN,
     NOBODY,
+    UNDO,
     Alert,
     Topic,
     catalog_command,
@@ -111,7 +112,7 @@ def _of_runs(audit: Audit, owners: dict[tuple[str, str], str]) -> Iterator[Alert
             text = f"{run.drill} in {run.environment} left changes that are not undone: {'; '.join(run.residue)}"
             yield Alert(
                 text,
-                "undo the changes with `drillbook drill.recover`",
+                UNDO,
                 _who(run),
                 AT_ONCE,
                 run.run,

@@ -6,7 +6,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 
-from drillbook.audit.alert import AT_ONCE, NOT_AT_ONCE, SEVERE, Alert, Topic, drill_key, joint_owner, urgency
+from drillbook.audit.alert import AT_ONCE, NOT_AT_ONCE, SEVERE, UNDO, Alert, Topic, drill_key, joint_owner, urgency
 from drillbook.audit.alert_causes import alerts
 from drillbook.audit.content import Audit
 from drillbook.audit.objective_states import ProvenRow
@@ -114,57 +114,46 @@ def _joined(first: Alert, second: Alert) -> Alert:
 
 
 def _with_one_for_all(shown: Sequence[Alert]) -> list[Alert]:
-    """Join the alerts which say that a drill must run again. Alerts about lost data are left out. A single alert of this kind
-    stays as it is.
-    """
+    """Join the alerts which say that a drill must run again. Alerts about lost data are left out."""
     again = [alert for alert in shown if alert.topic is Topic.RUN_AGAIN and alert.about and not alert.lost]
-    if len(again) < 2:
-        return list(shown)
-    text = _named(f"{count(len(again), 'drill')} must run again", [_outcome(alert) for alert in again])
-    who = joint_owner(alert.who for alert in again)
-    stopped = all(alert.stopped for alert in again)
-    step = "run the drills again" if stopped else MEND
-    joined = Alert(text, step, who, AT_ONCE, topic=Topic.RUN_AGAIN, severity=_worst(again))
-    return sorted(_with_one(shown, again, joined), key=urgency)
+    step = "run the drills again" if all(alert.stopped for alert in again) else MEND
+    joint = Alert("must run again", step, topic=Topic.RUN_AGAIN)
+    return sorted(_with_one(shown, again, joint, [_outcome(alert) for alert in again]), key=urgency)
 
 
 def _with_one_for_changes(shown: Sequence[Alert]) -> list[Alert]:
-    """Join the alerts about changes that are not undone to one alert. They have the same next step."""
+    """Join the alerts about changes that are not undone to one alert."""
     left = [alert for alert in shown if alert.topic is Topic.LEFT]
-    if len(left) < 2:
-        return list(shown)
-    text = _named(f"{count(len(left), 'drill')} left changes that are not undone", [alert.about for alert in left])
-    who = joint_owner(alert.who for alert in left)
-    joined = replace(left[0], text=text, who=who, about="", run="", severity=_worst(left), lost=())
-    return _with_one(shown, left, joined)
+    joint = Alert("left changes that are not undone", UNDO, topic=Topic.LEFT)
+    return _with_one(shown, left, joint, [alert.about for alert in left])
 
 
 def _with_one_for_losses(shown: Sequence[Alert]) -> list[Alert]:
     """Join the alerts about lost data to one alert. Alerts about changes that are not undone keep their next step."""
     lossy = [alert for alert in shown if alert.lost and alert.about and alert.topic is not Topic.LEFT]
-    if len(lossy) < 2:
-        return list(shown)
-    lead = f"{count(len(lossy), 'drill')} lost data"
-    text = _named(lead, [f"{alert.about} ({'; '.join(alert.lost)})" for alert in lossy])
-    who = joint_owner(alert.who for alert in lossy)
-    joined = Alert(text, MEND, who, AT_ONCE, severity=_worst(lossy), lost=(lead,))
-    return _with_one(shown, lossy, joined)
+    joint = Alert("lost data", MEND, lost=("lost data",))
+    return _with_one(shown, lossy, joint, [f"{alert.about} ({'; '.join(alert.lost)})" for alert in lossy])
 
 
 def _with_one_for_findings(shown: Sequence[Alert]) -> list[Alert]:
     """Join the alerts about drills that passed with severe findings to one alert. Alerts about lost data are left out."""
     shared = [alert for alert in shown if alert.topic is Topic.FINDINGS and not alert.lost and alert.severity in SEVERE]
-    if len(shared) < 2:
+    joint = Alert("passed with open findings", MEND, topic=Topic.FINDINGS)
+    return _with_one(shown, shared, joint, [f"{alert.about} ({alert.severity})" for alert in shared])
+
+
+def _with_one(shown: Sequence[Alert], group: Sequence[Alert], joint: Alert, items: Sequence[str]) -> list[Alert]:
+    """Return the alerts of ``shown`` with one alert in place of the first alert of ``group``, and without the others of it. A
+    single alert stays as it is.
+
+    ``joint``: the new alert. Its text is only what the drills have in common. The number of drills is added before it, and
+    ``items``, texts about each drill, after it.
+    """
+    if len(group) < 2:
         return list(shown)
-    items = [f"{alert.about} ({alert.severity})" for alert in shared]
-    text = _named(f"{count(len(shared), 'drill')} passed with open findings", items)
-    who = joint_owner(alert.who for alert in shared)
-    joined = Alert(text, MEND, who, AT_ONCE, topic=Topic.FINDINGS, severity=_worst(shared))
-    return _with_one(shown, shared, joined)
-
-
-def _with_one(shown: Sequence[Alert], group: Sequence[Alert], joined: Alert) -> list[Alert]:
-    """Return the alerts of ``shown`` with ``joined`` in place of the first alert of ``group``, and without the others of it."""
+    text = _named(f"{count(len(group), 'drill')} {joint.text}", items)
+    who = joint_owner(alert.who for alert in group)
+    joined = replace(joint, text=text, who=who, when=AT_ONCE, severity=_worst(group))
     return [joined if alert is group[0] else alert for alert in shown if alert is group[0] or alert not in group]
 
 
