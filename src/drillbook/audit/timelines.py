@@ -89,6 +89,10 @@ class Known:
     """Services in the plans of runs. They are stored as one list for each environment, under its name.
     Each item of a list has the start of a run and the services of its plan. The oldest run comes first.
     """
+    newest: dict[tuple[str, str], tuple[str, str]] = field(default_factory=dict)
+    """Start and lab of the newest run of each drill and suite. The key is its environment and its name. The value is empty until
+    it is needed.
+    """
 
     def timelines(self) -> list[Timeline]:
         """Return the timeline of each drill and suite in each environment."""
@@ -157,16 +161,17 @@ class Known:
         """Return True when a drill or suite has moved from the environment `lab` to `docker-lab`; see ``newest_runs.moved``."""
         if environment != LAB:
             return False
-        suites = {suite.folder: suite for suite in self.suites if suite.name == name}
-        inner = {suite_of(record.folder): record for record in self.records if suite_of(record.folder) in suites}
-        runs = [(record.started or "", record.environment, _lab(record)) for record in self.records if record.drill == name]
-        runs += [
-            (suite.began, suite.environment, _lab(inner[folder]) if folder in inner else "")
-            for folder, suite in suites.items()
-        ]
-        newest = {place: (started, lab) for started, place, lab in sorted(runs)}
-        old, new = newest.get(LAB), newest.get(DOCKER_LAB)
+        newest = self._newest()
+        old, new = newest.get((LAB, name)), newest.get((DOCKER_LAB, name))
         return bool(old and new and new[0] > old[0] and old[1] == DOCKER)
+
+    def _newest(self) -> dict[tuple[str, str], tuple[str, str]]:
+        if not self.newest:
+            labs = {suite_of(record.folder): _lab(record) for record in self.records}
+            runs = [(record.environment, record.drill, record.started or "", _lab(record)) for record in self.records]
+            runs += [(suite.environment, suite.name, suite.began, labs.get(suite.folder, "")) for suite in self.suites]
+            self.newest.update({(place, name): (started, lab) for place, name, started, lab in sorted(runs)})
+        return self.newest
 
     def proofs(self) -> dict[tuple[str, str], list[Record]]:
         """Return the runs that proved a restore, oldest first, by environment and service."""
