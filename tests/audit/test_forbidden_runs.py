@@ -28,7 +28,7 @@ def forbidden(book, why=FORBIDDEN):
 def test_a_drill_that_does_not_belong_in_an_environment_need_not_run_again_there(book):
     audit = forbidden(book)
     (alert,) = [one for one in alerts(audit) if one.about == "sample in lab"]
-    assert (alert.topic, alert.when == AT_ONCE) == (Topic.OTHER, False)
+    assert (alert.topic, alert.when == AT_ONCE) == (Topic.NOT_RUN, False)
     assert alert.step.startswith("this drill does not belong in lab: retire it there (`")
     assert "schedule.retire sample --environment lab --reason TEXT`), or add lab to its `guard.environments`" in alert.step
     assert "drill sample --inventory staging" in alert.step
