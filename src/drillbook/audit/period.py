@@ -10,7 +10,8 @@ from datetime import UTC, date, datetime, timedelta
 from drillbook.errors import UsageError
 from drillbook.report.figures import moment
 
-MOST_COLUMNS = {"month": 12, "quarter": 16}
+MOST_COLUMNS = {"month": (1, 12), "quarter": (3, 16)}
+"""Length of a column in months, and the largest number of columns in a table, by unit."""
 LENGTHS: dict[str, Callable[[date], tuple[str, date]]] = {
     "month": lambda day: (f"{day:%Y-%m}", _months_on(day.replace(day=1), 1)),
     "quarter": lambda day: (
@@ -116,17 +117,19 @@ class Period:
 
         It is the shortest unit for which the columns fit into a table.
         """
-        return next((unit for unit, most in MOST_COLUMNS.items() if len(self._cut(unit)) <= most), "year")
+        return next((unit for unit, (months, most) in MOST_COLUMNS.items() if self._columns(months) <= most), "year")
+
+    def _columns(self, months: int) -> int:
+        """Return the number of columns of so many ``months`` each."""
+        first, last = (day.year * 12 + day.month - 1 for day in (self.since, self.until))
+        return last // months - first // months + 1
 
     def spans(self) -> tuple[Span, ...]:
         """Return the columns of the period. Each column begins where the previous one ends."""
-        return self._cut(self.unit)
-
-    def _cut(self, unit: str) -> tuple[Span, ...]:
         parts: list[Span] = []
-        day = self.since
+        day, length = self.since, LENGTHS[self.unit]
         while True:
-            label, following = LENGTHS[unit](day)
+            label, following = length(day)
             parts.append(Span(label, day, min(following - timedelta(days=1), self.until)))
             if following > self.until:
                 return tuple(parts)
