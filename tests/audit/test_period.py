@@ -27,6 +27,15 @@ def test_columns(since, until, unit, labels):
 
 
 @pytest.mark.parametrize(
+    ("until", "unit", "count"),
+    [("2026-12-01", "month", 12), ("2027-01-01", "quarter", 5), ("2029-12-31", "quarter", 16), ("2030-01-01", "year", 5)],
+)
+def test_the_shortest_unit_whose_columns_fit(until, unit, count):
+    period = Period.parse("2026-01-31", until)
+    assert (period.unit, len(period.spans())) == (unit, count)
+
+
+@pytest.mark.parametrize(
     ("since", "until", "message"),
     [
         ("2026-13-01", "2026-12-31", "--since '2026-13-01' is not a date"),

@@ -21,7 +21,7 @@ from tests.matrix.random_kills import SERVERS, Hit, Range, Results, digest
 from tests.matrix.shots import KINDS, drawn
 from tests.matrix.test_kill_matrix import note
 
-COUNT = int(os.environ.get("DRILLBOOK_SHOTS") or (300 if tiers.ALL else 10 if tiers.killing() else 2))
+COUNT = int(os.environ.get("DRILLBOOK_SHOTS") or (300 if tiers.ALL else 4 if tiers.killing() else 2))
 GOES_ON = tiers.ALL or "DRILLBOOK_SHOTS" in os.environ
 SEED = tiers.seed()
 SHARES = 4 if tiers.ALL else 2
