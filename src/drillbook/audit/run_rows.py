@@ -166,8 +166,8 @@ def _figure(record: Record, key: str) -> str:
 
 
 def _state(record: Record, key: str) -> str:
-    """Return the state of the objective ``key``, which reports show as a symbol. If the objective was measured, but the
-    figure does not count, the state is ``NOT_VERIFIED``. If there is no trustworthy measurement, the state is empty.
+    """Return the state of the objective ``key``, which reports show as a symbol. The state is ``NOT_VERIFIED`` if there is a
+    figure that does not count, for example because the run did not pass. It is empty if there is no figure.
     """
     row = row_of(record, key)
     return "" if row is None else NOT_VERIFIED if row.uncounted else row.state

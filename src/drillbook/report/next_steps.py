@@ -49,9 +49,9 @@ def next_steps(
     """Return suggestions of what to do after a run, most urgent first. Each is a pair of a description and a command.
 
     ``newest``: True for the newest run; the command that opens its report then does not name the run. ``residue``: True if
-    changes remain that could not be undone. ``other``: name of another inventory that has the services which do not exist on
-    this machine, or an empty text. ``recover``: suggestions about other runs that caused the refusal of the run; see
-    ``other_runs``. ``permitted``: suggestion of ``in_permitted``.
+    changes remain that could not be undone. ``other``: name of another inventory with which the drill can run, if services of
+    ``inventory`` do not exist on this machine, or an empty text. ``recover``: suggestions about other runs that caused the
+    refusal of the run; see ``other_runs``. ``permitted``: suggestion of ``in_permitted``.
     """
     option, steps = on(inventory), list(recover)
     undo = [("undo the remaining changes", f"{program} drill.recover {run}")] if residue else []

@@ -20,13 +20,13 @@ READ = "read"
 
 
 def doubtful(steps: Sequence[Told], rpo: Objective | None) -> bool:
-    """Return True when the RPO may be about other data than the lost data. This is so under three conditions: a canary
-    measured the RPO; a command of the team caused the fault or restored the data; and nothing shows that the lost and restored
-    data contained the canary's records.
+    """Return True when the RPO does not prove that the lost data came back, because it was measured on other data: the
+    records of a canary. This is possible after a command of the team caused the fault or restored the data, since nobody
+    knows which data a command changes.
 
-    One of three facts is enough to show that the data contained the records: the canary lost writes; an action, not a command,
-    restored all data; or a step compared the content before the fault with the content after the restore. A restore or a
-    comparison counts only for the drill's service, and for a service that a probe checks.
+    Each of three facts rules it out: the canary lost writes; an action, not a command, restored all data; or a step compared
+    the content before the fault with the content after the restore. Only restores and comparisons of the drill's service, or
+    of a service that a probe checks, are considered.
     """
     if rpo is None or rpo.measured_s is None or rpo.lost_writes or rpo.clock == OF_BACKUP:
         return False

@@ -96,4 +96,4 @@ def test_the_parts_that_were_not_compared_have_reasons():
     hist = {"hist": Table(kind="SYSTEM VERSIONED", rows=1, digest="1")}
     told = compare.not_compared(content(hist), content(hist, server="10.11"), {"orders": "changes daily"})
     assert set(told) == {*compare.NEVER, "hist", "server", "orders"}
-    assert (told["server"], told["orders"]) == ("11.8 and 10.11", "changes daily")
+    assert (told["server"], told["orders"]) == ("the backup is of 11.8, the copy runs on 10.11", "changes daily")

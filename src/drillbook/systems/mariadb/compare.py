@@ -58,6 +58,7 @@ def definitions(wanted: Content, content: Content, texts: Mapping[str, str], cop
 
 def not_compared(wanted: Content, content: Content, ignore: Mapping[str, str]) -> dict[str, str]:
     """Return the parts that were not compared, each with the reason."""
+    servers = f"the backup is of {wanted.server}, the copy runs on {content.server}"
     history = "old versions of the rows: a dump contains these versions only if it was taken with --dump-history"
     return {
         **NEVER,
@@ -68,7 +69,7 @@ def not_compared(wanted: Content, content: Content, ignore: Mapping[str, str]) -
             if not digest
         },
         **{name: table.error for name, table in wanted.tables.items() if table.error},
-        **({"server": f"{wanted.server} and {content.server}"} if wanted.server != content.server else {}),
+        **({"server": servers} if wanted.server != content.server else {}),
         **ignore,
     }
 
