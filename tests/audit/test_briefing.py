@@ -17,6 +17,7 @@ from drillbook.audit.summary_layout import LEAST_ALERTS, MOST_ALERTS
 from drillbook.findings import finding
 from drillbook.judge.verdicts import CONTROLLER_DIED
 from drillbook.report.open_findings import LOST_WRITES
+from drillbook.report.remarks import MARK, SHORT_MARK
 from drillbook.report.shortened import shortened
 from tests.audit.stories import DOWN, Book
 from tests.audit.test_chain import audited
@@ -48,6 +49,29 @@ def test_a_drill_with_a_finding_has_no_second_entry_for_its_reservation(book):
     assert text.endswith("Acknowledged writes were lost; its RPO is met with a reservation")
     assert texts[1].startswith("vectors was never drilled"), "a severe finding comes first"
     assert sum("postgres-lost" in alert.text for alert in alerts(audit)) > 1, "the audit names each reservation"
+
+
+def test_a_drill_with_a_finding_is_named_beside_the_others_that_took_their_backup_themselves(book):
+    """The mark † stands beside the RPO of each of them, so the entry about this mark names all."""
+    audit = with_never_drilled(replace(kept(book, "passed"), whole=True))
+    (goal,) = [goal for goal in audit.proven if goal.reserved]
+    other = replace(
+        goal, drill="table-dropped", mark=f" {SHORT_MARK}{MARK}", within="met except for restored tables", lost="3 rows lost"
+    )
+    found = replace(audit.findings[0], severity="medium", code="removed-data-missing", state="open")
+    audit = replace(
+        audit,
+        proven=(*audit.proven, other),
+        findings=(replace(found, drill="table-dropped", environment="lab"),),
+    )
+    texts = [briefing.brief(alert) for alert in briefing.of(audit, LEAST_ALERTS)]
+    joint = (
+        "The RPO of postgres-lost and table-dropped in lab is not fully proven: the drill itself took the restored backup"
+    )
+    assert [text for text in texts if "postgres-lost" in text] == [joint]
+    assert joint in [alert.text for alert in alerts(audit)], "the audit has the same entry"
+    (own,) = [text for text in texts if "table-dropped" in text and text != joint]
+    assert own.endswith("; its RPO is met except for restored tables")
 
 
 def test_drills_that_failed_share_an_entry_so_that_services_without_a_drill_are_shown(tmp_path):

@@ -21,7 +21,7 @@ from tests.audit.test_chain import audited
 from tests.report import samples
 from tests.report.test_agreement import plain
 
-OTHERS = "the recovery point is met for the other data only"
+OTHERS = "the recovery point is met except for the restored data"
 REMOVED = REMOVED_BY.format(reservation="the reservation")
 
 
@@ -112,7 +112,8 @@ def test_each_service_with_a_reservation_has_the_drill_that_proves_it_or_that_mu
     lab = replace(known, runs=(replace(known.runs[0], without_routine=True),))
     (one,) = [one for one in alerts(lab) if "with a reservation: the drill itself" in one.text]
     assert one.step.endswith(
-        f": {run.service} by `drillbook drill restore-newest --inventory NAME` (the lab itself has none); {REMOVED}"
+        f": the lab keeps no routine backups of {run.service}; with an inventory of your own, see the age of a routine backup of "
+        f"{run.service} (`drillbook drill restore-newest --inventory NAME`); {REMOVED}"
     )
     goals = [replace(row, service=f"{row.service}-{number}") for row in passed.proven for number in range(4)]
     (one,) = [one for one in alerts(replace(passed, proven=tuple(goals))) if "reservation: the drill itself" in one.text]
@@ -174,7 +175,9 @@ def test_rows_that_are_known_to_be_lost_stand_in_the_summary_beside_a_longer_rpo
     assert lossy.lost == "3 rows not in the backup"
     (row,) = [row for row in summary.service_rows(audit) if row.service == "api"]
     assert row.rpo.drill == "sample"
-    assert row.losses == (f"{SHORT_MARK} table-dropped: 3 rows not in the backup, target 1 s met for the other tables only",)
+    assert row.losses == (
+        f"{SHORT_MARK} table-dropped: 3 rows not in the backup, target 1 s met except for restored tables",
+    )
     assert row.losses[0] in row.line
     cell = summary.render(audit).split('<td data-head="RPO">')[1].split("</td>")[0]
     assert row.losses[0] in plain(cell)

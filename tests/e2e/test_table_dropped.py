@@ -56,8 +56,10 @@ def test_a_dropped_table_comes_back_alone(bench):
     assert witness.before.items() <= witness.after.items(), "every document is as it was, also those since the backup"
     assert max(witness.before) > 24_000
     assert result.objectives["rpo"].lost_writes == 0
-    assert next_steps.age_of_routine(view) is None, "the lab has no routine backups"
-    (command,) = [command for said, command in next_steps.in_report(view) if "the lab has no routine backups" in said]
+    assert next_steps.age_of_routine(view) is None, "the lab keeps no routine backups"
+    (command,) = [
+        command for said, command in next_steps.in_report(view) if "the lab keeps no routine backups of database" in said
+    ]
     assert command.endswith(" drill routine-database --inventory NAME"), "the store has only backups of drills"
     assert result.clocks["outage_s"] > 0.3, "who reads documents saw it"
     assert json.loads((folder / "result.json").read_text())["exit"] == 0

@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 
 from drillbook.judge.result import Verdict
-from drillbook.report import html, markdown, next_steps
+from drillbook.report import html, markdown, next_steps, run_record
 from tests.report import samples
 from tests.report.test_agreement import HONEST, plain
 
@@ -16,7 +16,7 @@ def test_findings_owner_and_next_step_stand_before_the_figures(name: str) -> Non
     page = html.render(view)
     places = [page.index(f'id="{one}"') for one in ("findings", "next", "objectives")]
     assert places == sorted(places)
-    assert next_steps.owner(view) in plain(page)
+    assert run_record.owner(view) in plain(page)
     for _, command in next_steps.in_report(view):
         assert command in plain(page)
         assert command in plain(markdown.render(view))
@@ -31,12 +31,6 @@ def test_commands_name_the_program_and_the_inventory_that_were_used() -> None:
     assert commands[0].startswith("invoke drill.recover ")
     odd = samples.repeated().model_copy(update={"inventory": "x; rm -rf"})
     assert next_steps.in_report(odd)[0][1].endswith("--inventory 'x; rm -rf'")
-
-
-def test_the_owner_is_told_with_role_and_address() -> None:
-    assert next_steps.owner(samples.passed()) == "dba (DBA, dba@example.com)"
-    assert next_steps.owner(samples.passed().model_copy(update={"owner": ""})) == ""
-    assert "The drill has no owner." in html.render(samples.passed().model_copy(update={"owner": ""}))
 
 
 def test_nothing_closed_is_recovered_again() -> None:
@@ -138,18 +132,35 @@ def test_a_reservation_names_the_drill_that_proves_a_routine_backup(routine, ste
 def test_a_lab_without_routine_backups_gets_no_command_that_must_fail(routine, what, command) -> None:
     view = passed("embedded", routine=routine)
     assert next_steps.age_of_routine(view) is None
-    said = "the lab has no routine backups; with an inventory of your own, "
+    said = "the lab keeps no routine backups of {}; with an inventory of your own, {}"
     steps = next_steps.in_report(view)
-    assert (f"{said}{what.format('database')}", command) in steps
+    assert (said.format("database", what.format("database")), command) in steps
     assert "drillbook drill routine-database" not in dict(map(reversed, steps))
     for page in (html.render(view), markdown.render(view)):
-        assert plain(page).casefold().count("the lab has no routine backups") == 1
+        assert plain(page).casefold().count("the lab keeps no routine backups of database; ") == 1
     suite, _ = samples.suite()
-    assert not [text for text, _ in next_steps.after_suite("invoke", suite, [view], "") if "routine" in text]
-    steps = next_steps.in_suite(suite, [view, view, passed("embedded", "other", routine=routine)])
-    assert [text for text, _ in steps if "routine" in text] == [
-        f"{said}{what.format('database')}",
-        f"with an inventory of your own, {what.format('other')}",
+    views = [view, view, passed("embedded", "other", routine=routine)]
+    asked = [said.format(service, what.format(service)) for service in ("database", "other")]
+    assert [text for text, _ in next_steps.in_suite(suite, views) if "routine" in text] == asked
+    assert not [text for text, _ in next_steps.after_suite("invoke", suite, views, "") if "routine" in text]
+
+
+def test_the_terminal_names_the_services_that_the_lab_has_no_routine_backup_of_beside_the_others() -> None:
+    known = passed("embedded", "cache", routine=("routine-cache",))
+    steps = [
+        step.model_copy(update={"action": "redis.restore"}) if step.action == "postgres.restore" else step
+        for step in known.result.steps
+    ]
+    known = known.model_copy(update={"result": known.result.model_copy(update={"steps": tuple(steps)})})
+    suite, _ = samples.suite()
+    views = [passed("embedded", routine=()), known]
+    told = [step for step in next_steps.after_suite("drillbook", suite, views, "lab") if "routine" in step[0]]
+    said = "see the age of a routine backup of cache (the lab keeps none of database)"
+    assert told == [(said, "drillbook drill routine-cache")]
+    own = "with an inventory of your own, copy a drill that restores a routine backup, for database"
+    assert [text for text, _ in next_steps.in_suite(suite, views) if "routine" in text] == [
+        "see the age of a routine backup of cache",
+        f"the lab keeps no routine backups of database; {own}",
     ]
 
 

@@ -181,7 +181,7 @@ def test_the_table_of_a_suite_marks_a_figure_with_a_backup_of_a_drill():
     suite = suite.model_copy(update={"runs": suite.runs[:1]})
     screen = plain(renderings.printed(summary.suite_ending(suite, [told]), 80))
     assert "25 min 5 s ‖" in screen
-    assert "‖ an earlier run of a drill took the restored backup." in screen
+    assert "‖ an earlier run of a drill took the restored backup" in screen
 
 
 @pytest.mark.parametrize(

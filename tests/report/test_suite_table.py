@@ -57,15 +57,36 @@ def test_a_drill_that_did_not_pass_is_not_said_to_have_lost_nothing():
     failed = failed.model_copy(update={"result": failed.result.model_copy(update={"verdict": Verdict.FAILED})})
     lines = ending(drill("postgres-lost"), failed)
     (row,) = [line for line in lines if line.startswith("  redis-lost ")]
-    assert re.search(r"\? 12\.90 s \u2020? +- +\? ", row)
+    assert re.search(r"\? 12\.90 s \u2020? +\? +\? ", row)
+    assert "  \u2713 met   ~ met with a reservation   ? does not count: the run did not pass" in lines
 
 
-def test_there_is_one_explanation_and_it_is_one_sentence():
-    lines = ending(drill("postgres-lost"), kept("objects-deleted"))
-    said = " ".join(" ".join(lines).split())
-    assert f"\u2713 met, ~ met with a reservation ({MARK} {WHY[MARK]})." in said
-    assert said.count("reservation") == 1
-    assert "The report has the error" not in said
+def without_rpo(name):
+    """Drill that sets no RPO, so that nothing measures a loss."""
+    objectives = {key: goal for key, goal in samples.passed().result.objectives.items() if key != "rpo"}
+    return drill(name, objectives=objectives)
+
+
+def test_each_sign_has_a_meaning_of_its_own_on_a_short_line():
+    lines = ending(drill("postgres-lost"), kept("cache-lost"), without_rpo("objects-deleted"))
+    first = lines.index("  \u2713 met   ~ met with a reservation   - not measured: the drill sets no RPO")
+    assert lines[first + 1 : first + 3] == [f"  {MARK} {WHY[MARK]}", ""]
+    (unset,) = [line for line in lines if line.startswith("  objects-deleted ")]
+    assert re.search(r" - +- +\u2713 1\.81 s$", unset), "not the loss of a drill that lost nothing"
+    narrow = ending(drill("postgres-lost"), kept("cache-lost"), without_rpo("objects-deleted"), width=60)
+    first = narrow.index("  \u2713 met")
+    assert narrow[first + 1 : first + 3] == ["  ~ met with a reservation", "  - not measured: the drill sets no RPO"]
+
+
+def test_a_sign_that_the_table_lacks_has_no_meaning():
+    lines = ending(kept("cache-lost"))
+    assert "  \u2713 met   ~ met with a reservation" in lines
+    assert not [line for line in lines if re.match(rf"  [-?{SHORT_MARK}] ", line)]
+
+
+def test_a_drill_that_asks_for_nothing_has_dashes_in_every_column():
+    lines = ending(drill("postgres-lost"), drill("objects-deleted", objectives={}))
+    assert "  - not measured: the drill does not ask for it" in lines
 
 
 def test_rows_that_did_not_come_back_are_in_the_column_and_are_not_called_allowed():
@@ -74,9 +95,13 @@ def test_rows_that_did_not_come_back_are_in_the_column_and_are_not_called_allowe
     steps = tuple(step.model_copy(update={"facts": {**step.facts, **facts.get(step.id, {})}}) for step in known.steps)
     lines = ending(drill("table-dropped", steps=steps))
     (row,) = [line for line in lines if line.startswith("  table-dropped ")]
-    assert re.search(rf"~ partly {SHORT_MARK}{MARK}  +\u2265 3 rows, ", row)
+    assert re.search(r"~ not all +\u2265 3 rows, ", row)
+    (rest,) = [line for line in lines if f"data {SHORT_MARK}{MARK}" in line]
+    assert lines.index(rest) == lines.index(row) + 1
+    assert f"  {SHORT_MARK} some data did not come back: the RPO is met except for restored tables" in lines
+    assert "  \u2713 met" in lines, "no other RPO is met with a reservation"
     said = " ".join(" ".join(lines).split())
-    assert "RPO met for the other tables only: table-dropped (at least 3 rows lost)." in said
+    assert "RPO met except for restored tables: table-dropped (at least 3 rows lost)." in said
     assert "less than the RPO allows" not in said
 
 

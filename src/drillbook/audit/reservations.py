@@ -1,7 +1,7 @@
 """Alerts about objectives that are met only with a reservation.
 
-A reservation is a reason to doubt an RPO that was met. For example, some data was lost, so the RPO is met for the other data
-only.
+A reservation is a reason to doubt an RPO that was met. For example, some data was lost, so the RPO is met except for
+this data.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ from collections.abc import Collection, Iterator, Sequence
 from drillbook.audit.alert import NEXT_RUN, NEXT_RUNS, Alert, Topic, drill_key, is_open, joint_owner, owner_of
 from drillbook.audit.content import Audit
 from drillbook.audit.objective_states import ProvenRow
+from drillbook.audit.run_rows import RunRow
 from drillbook.installation.program_name import NEUTRAL
 from drillbook.report import next_steps, open_findings, remarks
 
@@ -35,15 +36,19 @@ reservation.
 
 def of(audit: Audit, owners: dict[tuple[str, str], str], told: Collection[str] = ()) -> Iterator[Alert]:
     """Return alerts about objectives that are met with a reservation. Each environment has one alert for each kind of
-    reservation. ``told``: drills that get no alert here, such as ``cache-lost in lab``.
+    reservation. ``told``: drills, such as ``cache-lost in lab``, whose own alert tells their reservations. They get no alert here.
+    Only if other drills restored a backup that they took themselves, the alert about these names them too, because all of them
+    have the mark.
     """
-    known = [goal for goal in audit.proven if goal.reserved and drill_key(goal.drill, goal.environment) not in told]
+    known = [goal for goal in audit.proven if goal.reserved]
     for environment in sorted({goal.environment for goal in known}):
         reserved = [goal for goal in known if goal.environment == environment]
         for reason, (why, step) in RESERVATIONS.items():
             goals = [goal for goal in reserved if reason in remarks.reasons(goal.mark)]
             goals = [goal for goal in goals if reason != remarks.FRESH or not _age_known(audit, goal)]
             goals = [goal for goal in goals if reason != remarks.MISSING or not _told(audit, goal)]
+            others = [goal for goal in goals if drill_key(goal.drill, goal.environment) not in told]
+            goals = goals if others and reason == remarks.FRESH else others
             if drills := [goal.drill for goal in goals]:
                 proofs = _routine_proofs(audit, goals) if reason == remarks.FRESH else ""
                 who = joint_owner(owner_of(owners, environment, drill) for drill in drills)
@@ -53,15 +58,12 @@ def of(audit: Audit, owners: dict[tuple[str, str], str], told: Collection[str] =
 
 
 def _states(environment: str, goals: Sequence[ProvenRow]) -> str:
-    """Return a part of a sentence about the RPOs in ``goals``. It first names the drills whose RPO is met with a reservation.
-    Then it names the drills whose RPO is met only for a part of the data, because the other part was lost.
+    """Return the beginning of a sentence about the RPOs in ``goals``: the names of the drills, and the state of the RPOs. If they
+    have several states, because some drills met the RPO only for a part of the data, the text has a state that covers all.
     """
-    drills_by_state: dict[str, list[str]] = {}
-    for goal in sorted(goals, key=lambda goal: goal.said != remarks.RESERVED):
-        drills_by_state.setdefault(goal.said, []).append(goal.drill)
-    (first, drills), *others = drills_by_state.items()
-    text = f"The RPO of {open_findings.named(drills)} in {environment} is {first}"
-    return text + "".join(f", that of {open_findings.named(names)} is {said}" for said, names in others)
+    states = {goal.said for goal in goals}
+    state = states.pop() if len(states) == 1 else "not fully proven"
+    return f"The RPO of {open_findings.named([goal.drill for goal in goals])} in {environment} is {state}"
 
 
 def _told(audit: Audit, goal: ProvenRow) -> bool:
@@ -90,25 +92,43 @@ def _routine_proofs(audit: Audit, goals: Sequence[ProvenRow]) -> str:
     the part says that one must be copied or written. A drill is not named if it restored a backup that a drill had taken.
 
     For more than ``MOST_PROOFS`` services, the text names neither services nor drills. If a service is in a lab that has no
-    routine backups of it, the part says so, and the command names an inventory of the team.
+    routine backups of it, the part says so, and the command names an inventory of the team; see ``next_steps.outside_lab``.
     """
     others = {(row.environment, row.drill) for row in audit.rehearsed if row.taken}
     known: dict[str, str] = {}
     written: dict[str, str] = {}
+    lacking: dict[str, str] = {}
     runs = {run.run: run for run in audit.runs}
-    lacks = {goal.run for goal in goals if goal.run in runs and runs[goal.run].without_routine}
     for goal in goals:
-        run = runs.get(goal.run)
-        inventory = next_steps.OWN_INVENTORY if goal.run in lacks else run.inventory if run else ""
-        if run and (drill := next((name for name in run.routine if (goal.environment, name) not in others), "")):
-            known[goal.service] = f"{goal.service} by `{next_steps.run_again(NEUTRAL, drill, inventory)}`"
+        run, service = runs.get(goal.run), goal.service
+        drill = next((name for name in run.routine if (goal.environment, name) not in others), "") if run else ""
+        if run and run.without_routine:
+            lacking[service] = next_steps.outside_lab(service, _outside_lab(run, service, drill))
+        elif run and drill:
+            known[service] = f"{service} by `{next_steps.run_again(NEUTRAL, drill, run.inventory)}`"
         else:
-            own = run.routine if run else ()
-            text, command = next_steps.to_write(NEUTRAL, goal.service, run.restoring if run else "", own)
-            written[goal.service] = f"{text} (`{command}`)"
+            written[service] = _to_write(run, service)
     texts = [", ".join(known.values())] if known else []
     texts += [text for service, text in written.items() if service not in known]
-    many = " by drills that restore routine backups; write one for each service that has none"
-    drills = f": {'; '.join(texts)}" if len(known.keys() | written.keys()) <= MOST_PROOFS else many
-    lab = " (the lab itself has none)" if lacks else ""
-    return f"{drills}{lab}; {remarks.REMOVED_BY.format(reservation='the reservation')}"
+    texts += [text for service, text in lacking.items() if service not in known | written]
+    if len(known | written | lacking) <= MOST_PROOFS:
+        drills = f": {'; '.join(texts)}"
+    else:
+        drills = " by drills that restore routine backups; write one for each service that has none"
+        drills += f"; {next_steps.NO_ROUTINE.format(service=open_findings.named(list(lacking)))}" if lacking else ""
+    return f"{drills}; {remarks.REMOVED_BY.format(reservation='the reservation')}"
+
+
+def _outside_lab(run: RunRow, service: str, drill: str) -> str:
+    """Return what to do for ``service`` outside of the lab: run ``drill``, or copy or write a drill if this is empty."""
+    if not drill:
+        return _to_write(run, service)
+    command = next_steps.run_again(NEUTRAL, drill, next_steps.OWN_INVENTORY)
+    return f"{next_steps.SEE_AGE.format(service=service)} (`{command}`)"
+
+
+def _to_write(run: RunRow | None, service: str) -> str:
+    """Return the text that a drill for ``service`` must be copied or written, with the command for this."""
+    own = run.routine if run else ()
+    text, command = next_steps.to_write(NEUTRAL, service, run.restoring if run else "", own)
+    return f"{text} (`{command}`)"

@@ -82,9 +82,9 @@ class Shortfall:
         return f"{removed}, {self.restored} came back in {self.step}: {missing} or more are missing ({OLDER})"
 
     @property
-    def others(self) -> str:
-        """Name of all data except the data that did not come back completely: ``the other tables``, or ``the other data``."""
-        return "the other tables" if self.what.partition(" ")[0] == "rows" else "the other data"
+    def kind(self) -> str:
+        """Name of the kind of data that did not come back completely: ``restored tables``, or ``restored data``."""
+        return "restored tables" if self.what.partition(" ")[0] == "rows" else "restored data"
 
     @property
     def lost(self) -> str:

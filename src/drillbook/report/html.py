@@ -127,7 +127,7 @@ def _first(view: RunView) -> dict[str, Any]:
         "environment_note": wording.of_environment([view.plan.get("inventory")]),
         "tolerated": tolerated.summary(view),
         "tolerated_steps": tolerated.details(view),
-        "owner": next_steps.owner(view),
+        "owner": run_record.owner(view),
         "next_steps": next_steps.in_report(view),
         "changes": (changes.lead(view), changes.change_rows(view), changes.NOTE),
     }
@@ -196,7 +196,7 @@ def render_suite(suite: SuiteResult, views: Sequence[RunView]) -> str:
             environment_note=wording.of_environment(view.plan.get("inventory") for view in views),
             legend=remarks.legend(objective.mark for row in drills for objective in row.objectives),
             findings_of=dead_runs.told_once(views, rows.findings_in_report),
-            owner_of=next_steps.owner,
+            owner_of=run_record.owner,
             rows=drills,
             grave=grave,
             more_grave=more_grave,

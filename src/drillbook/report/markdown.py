@@ -114,7 +114,7 @@ def render_suite(suite: SuiteResult, views: Sequence[RunView]) -> str:
 def _suite_findings(view: RunView, findings_of: Callable[[Result], list[Finding]]) -> list[str]:
     """Return lines about one drill of a suite: its owner, and its findings. Each finding has its measured value and its
     remedy."""
-    said = next_steps.owner(view)
+    said = run_record.owner(view)
     findings = [
         f"- **{finding.severity}** {escape(finding.title)}"
         + (f": {escape(finding.measured)}" if finding.measured else "")
@@ -136,7 +136,7 @@ def _tolerated(view: RunView) -> list[str]:
 
 def _next(view: RunView) -> list[str]:
     """Return the owner of the drill, and the suggested commands."""
-    said = next_steps.owner(view)
+    said = run_record.owner(view)
     steps = [f"- {what}: {code(command)}" for what, command in next_steps.in_report(view)]
     return [f"Owner: {escape(said)}." if said else "The drill has no owner.", "\n".join(steps)]
 

@@ -26,7 +26,9 @@ EXEMPT = "exempt a service in the inventory by `not_drilled: REASON`"
 """Next step for a service without a drill, as an alternative to a new drill."""
 MOST_DRILLS = 4
 """Largest number of suggestions of one kind after a suite, such as drills to repeat or reports to read."""
-NO_ROUTINE = "the lab has no routine backups"
+NO_ROUTINE = "the lab keeps no routine backups of {service}"
+"""Clause about a service in a lab in which no job takes backups of it."""
+SEE_AGE = "see the age of a routine backup of {service}"
 OWN_INVENTORY = "NAME"
 """Placeholder for the name of an inventory of the team, in a command for it."""
 _PERMITTED = re.compile(r"(.+?): `(?:drillbook|invoke) (drill [^`]+)`")
@@ -148,7 +150,7 @@ def _age_of_routine(view: RunView, inventory: str = "") -> tuple[str, str] | Non
     if view.routine:
         drill = one_line(view.routine[0])
         return (
-            f"see the age of a routine backup of {service}",
+            SEE_AGE.format(service=service),
             f"{view.program} drill {drill}{on(one_line(inventory or view.inventory))}",
         )
     return to_write(view.program, service, restoring(view.result.steps))
@@ -165,15 +167,24 @@ def without_routine(plan: Mapping[str, Any], action: str) -> bool:
 
 
 def _in_own_inventory(views: Sequence[RunView]) -> list[tuple[str, str]]:
-    """Return suggestions for reports of runs in a lab that has no routine backups: how to see their age with an inventory of the
-    team. The first suggestion says that the lab has none.
+    """Return suggestions after runs in a lab that has no routine backups of their services: how to see the age of these backups
+    with an inventory of the team. See ``outside_lab``.
     """
-    lab = [view for view in views if without_routine(view.plan, restoring(view.result.steps))]
-    steps = _distinct(_age_of_routine(view, OWN_INVENTORY) for view in lab)
-    said = [f"{NO_ROUTINE}; ", *[""] * len(steps)]
-    return [
-        (f"{lead}with an inventory of your own, {what}", command) for lead, (what, command) in zip(said, steps, strict=False)
-    ]
+    return _distinct((outside_lab(service, what), command) for service, (what, command) in _lacking(views).items())
+
+
+def _lacking(views: Sequence[RunView]) -> dict[str, tuple[str, str]]:
+    """Return the suggestion of ``_age_of_routine`` for each service of which a lab has no routine backups. The key is the service."""
+    steps: dict[str, tuple[str, str]] = {}
+    for view in views:
+        if without_routine(view.plan, restoring(view.result.steps)) and (step := _age_of_routine(view, OWN_INVENTORY)):
+            steps.setdefault(one_line(view.result.service), step)
+    return steps
+
+
+def outside_lab(service: str, what: str) -> str:
+    """Return the description of a suggestion that works only outside of the lab, and why. ``what``: what to do for ``service``."""
+    return f"{NO_ROUTINE.format(service=service)}; with an inventory of your own, {what}"
 
 
 def to_write(program: str, service: str, action: str, own: Container[str] = ()) -> tuple[str, str]:
@@ -266,14 +277,14 @@ def _log_restore(view: RunView) -> str:
 def in_suite(suite: SuiteResult, views: Sequence[RunView]) -> list[tuple[str, str]]:
     """Return suggestions for a reader of a suite's report. The list is empty if the suite ran no drill.
 
-    The suggestions are those of ``after_suite`` for the terminal, without the suggestion to read the report, and those about the
-    routine backups that a lab lacks. After a suite that passed, the next suggestion is to repeat the suite. The last suggestion is
+    The suggestions are those of ``after_suite`` for the terminal, without the suggestion to read the report, and with those about
+    the routine backups that a lab lacks. After a suite that passed, the next suggestion is to repeat the suite. The last one is
     always to verify the record of the suite.
     """
     if not views:
         return []
     program, option = views[0].program, on(views[0].inventory)
-    steps = [*_left(program, views), *_to_do(program, suite, views, option), *_in_own_inventory(views)]
+    steps = [*_left(program, views), *_to_do(program, suite, views, option), *_proofs(views), *_in_own_inventory(views)]
     if suite.verdict is Verdict.PASSED:
         steps.append(("repeat the suite", f"{program} drill {one_line(suite.suite)}{option}"))
     return [*steps, ("verify this record", f"{program} report.verify {one_line(suite.run)}")]
@@ -287,7 +298,7 @@ def after_suite(program: str, suite: SuiteResult, views: Sequence[RunView], inve
     suite if it did not pass, and run drills that show the age of a routine backup.
     """
     steps = [*_left(program, views), ("read the report", f"{program} report.open")]
-    return [*steps, *_to_do(program, suite, views, on(inventory))]
+    return [*steps, *_to_do(program, suite, views, on(inventory)), *_proofs_in_brief(views)]
 
 
 def _to_do(program: str, suite: SuiteResult, views: Sequence[RunView], option: str) -> list[tuple[str, str]]:
@@ -295,7 +306,17 @@ def _to_do(program: str, suite: SuiteResult, views: Sequence[RunView], option: s
     steps = [*_not_passed(program, views, option), *_findings(program, views, option)]
     if suite.verdict is not Verdict.PASSED:
         steps.append((SUITE_AGAIN, f"{program} drill {one_line(suite.suite)}{option}"))
-    return [*steps, *_proofs(views)]
+    return steps
+
+
+def _proofs_in_brief(views: Sequence[RunView]) -> list[tuple[str, str]]:
+    """Return the suggestions of ``_proofs`` for a terminal. The last one also names the services of which a lab keeps no routine
+    backups. What can be done about these only outside of the lab is in the report."""
+    steps, lacking = _proofs(views), _lacking(views)
+    if not steps or not lacking:
+        return steps
+    what, command = steps[-1]
+    return [*steps[:-1], (f"{what} (the lab keeps none of {open_findings.named(list(lacking))})", command)]
 
 
 def _proofs(views: Sequence[RunView]) -> list[tuple[str, str]]:
@@ -377,15 +398,3 @@ def run_again(program: str, drill: str, inventory: str, task: str = "drill") -> 
 def on(inventory: str) -> str:
     """Return the command line option for the inventory. The result is empty for the default inventory."""
     return "" if inventory in ("", DEFAULT_INVENTORY) else f" --inventory {shlex.quote(inventory)}"
-
-
-def owner(view: RunView) -> str:
-    """Return the owner of the drill, with the role and the address that the inventory gives.
-
-    The result is empty when the drill names no owner.
-    """
-    if not view.owner:
-        return ""
-    contact = view.contacts.get(view.owner, {})
-    told = ", ".join(one_line(contact[key]) for key in ("role", "email", "phone") if contact.get(key))
-    return one_line(view.owner) + (f" ({told})" if told else "")

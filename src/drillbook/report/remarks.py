@@ -102,18 +102,18 @@ class Remark:
     """Text about a known loss of data that the figure, an RPO, possibly does not include. The text is shown before the
     figure.
     """
-    others: str = ""
-    """Data to which the figure applies, if ``lost`` tells a loss that the figure may not include. It is all other data,
-    such as ``the other tables``.
+    excepted: str = ""
+    """Data to which the figure does not apply, if ``lost`` tells a loss that the figure may not include, such as
+    ``restored tables``.
     """
 
     @property
     def state(self) -> str:
         """State of an objective whose figure is within the target, but has a mark such as ``†``. Without a known loss
-        (``lost``), the state is ``RESERVED``. With one, it says that the objective is met for the other data only, as in
-        ``met for the other tables only``.
+        (``lost``), the state is ``RESERVED``. With one, it names the data for which the objective is not met, as in
+        ``met except for restored tables``.
         """
-        return f"met for {self.others} only" if self.lost else RESERVED
+        return f"met except for {self.excepted}" if self.lost else RESERVED
 
 
 @dataclass(frozen=True, slots=True)
@@ -198,11 +198,11 @@ def shortfalls(steps: Iterable[Step | StepResult]) -> list[str]:
 
 
 def beside_loss(steps: Iterable[Step | StepResult]) -> str:
-    """Return the text that follows an RPO if less data came back than the fault removed. The text tells for which data alone
-    the RPO was measured, and ends with ``SHORT_MARK``. The result is empty for any other run.
+    """Return the text that follows an RPO if less data came back than the fault removed. The text tells for which data the RPO
+    was not measured, and ends with ``SHORT_MARK``. The result is empty for any other run.
     """
     known = shortfall.shortfalls(steps)
-    return f", {known[0].others} only {SHORT_MARK}" if known else ""
+    return f", except for {known[0].kind} {SHORT_MARK}" if known else ""
 
 
 def _of_commands(steps: Sequence[Step | StepResult], rpo: Objective | None, told: Remark | None) -> Remark | None:
@@ -228,7 +228,7 @@ def _of_shortfall(steps: Sequence[Step | StepResult], told: Remark | None) -> Re
     text = "; ".join(clauses)
     text = f"{text[:1].upper()}{text[1:]}; {MAY_NOT_COUNT}."
     more = told or Remark("")
-    return Remark(f"{text} {more.text}".strip(), f" {SHORT_MARK}{more.mark.strip()}", lost=lost, others=known[0].others)
+    return Remark(f"{text} {more.text}".strip(), f" {SHORT_MARK}{more.mark.strip()}", lost=lost, excepted=known[0].kind)
 
 
 def of_backup(steps: Sequence[Step | StepResult], started: str) -> Remark | None:

@@ -1,4 +1,4 @@
-"""Report rows about the record of a run: its plan, its evidence files, and its journal."""
+"""Report rows about the record of a run: its plan, its owner, its evidence files, and its journal."""
 
 from __future__ import annotations
 
@@ -174,3 +174,15 @@ def cut(text: str, total: int) -> str:
     if total > kept == 0:
         return f"{size(total)}, not recorded"
     return f"the last {size(kept)} of {size(total)}" if total > kept else ""
+
+
+def owner(view: RunView) -> str:
+    """Return the owner of the drill, with the role and the address that the inventory gives.
+
+    The result is empty when the drill names no owner.
+    """
+    if not view.owner:
+        return ""
+    contact = view.contacts.get(view.owner, {})
+    told = ", ".join(one_line(contact[key]) for key in ("role", "email", "phone") if contact.get(key))
+    return one_line(view.owner) + (f" ({told})" if told else "")

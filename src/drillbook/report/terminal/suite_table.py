@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
-from rich.console import Group, RenderableType
+from rich.cells import cell_len
+from rich.console import Console, ConsoleOptions, Group, RenderableType, RenderResult
 from rich.table import Table
 from rich.text import Text
 
@@ -21,36 +23,62 @@ LOST = "lost"
 """Key of the column with the data that a drill lost. The column is left out if no drill lost data."""
 COLUMNS = {"rto": "RTO", "rpo": "RPO", LOST: "data lost", "detect": "detection"}
 """Heads of the columns with the figures of a suite's drills. A further column for the detector of each fault would not fit."""
-PARTLY = "partly"
-"""Word for an RPO that was met for a part of the data only. The column ``LOST`` has the other part."""
+NOT_ALL = "not all data"
+"""Words for an RPO that was met for a part of the data only. The column ``LOST`` has the other part."""
+UNSET, UNKNOWN = "-", "?"
+"""Cells without a figure. ``UNSET``: the drill does not ask for the figure. ``UNKNOWN``: the figure, or the record, is missing."""
+INDENT, APART = 2, 3
+"""Numbers of blanks: at the start of a line, and between entries of the legend on one line."""
 BY_PROBE = "detected by probe"
 """Head of the column with detection times in the table of a suite. It is used if the drills' own probes measured all of these
 times. Otherwise the head is `detection`, and a time that an alert measured has the word `alert` in its cell.
 """
 
 
+@dataclass(frozen=True, slots=True)
+class Entries:
+    """Short entries of the legend. They share a line if all have room on it. Otherwise, each begins on a line of its own."""
+
+    entries: Sequence[str]
+
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
+        """Render the entries on one line, or on a line for each entry."""
+        line = (" " * APART).join(self.entries)
+        fits = INDENT + cell_len(line) <= options.max_width
+        for text in filter(None, [line] if fits else self.entries):
+            yield Prose(Text(text, style="dim"), INDENT)
+
+
 def drills(members: Sequence[SuiteRow]) -> RenderableType:
     """Return the table of the drills, notes about some of them, and the meaning of the symbols."""
-    return Group(WholeWords(_drills(members), 2, 1, heads_first=True), *_told(members), *_legend(members))
+    keys = _keys(members)
+    table = WholeWords(_drills(members, keys), INDENT, 1, heads_first=True)
+    return Group(table, *_told(members), *_legend(members, keys))
 
 
-def _drills(members: Sequence[SuiteRow]) -> Table:
-    """Return a table with one line for each drill, even on a terminal with 80 columns. The table leaves out measurement errors."""
+def _keys(members: Sequence[SuiteRow]) -> list[str]:
+    """Return the keys of the columns with the figures of the drills."""
     keys = [key for key in wording.SHORT if any(objective.key == key for row in members for objective in row.objectives)]
     keys += sorted({objective.key for row in members for objective in row.objectives} - set(keys))
+    if {_lost(row) for row in members} - {UNSET, UNKNOWN, lost_data.NONE}:  # beside the RPO, which may allow them
+        keys.insert(keys.index("rpo") + 1, LOST)
+    return keys
+
+
+def _drills(members: Sequence[SuiteRow], keys: Sequence[str]) -> Table:
+    """Return a table with one line for each drill, even on a terminal with 80 columns. The table leaves out measurement errors.
+    ``keys``: keys of its columns with figures."""
     heads = ("restored in", "would be lost") if any(row.rehearsed for row in members) else ()
     columns = {**COLUMNS, **({"detect": BY_PROBE} if _all_by_probe(members) else {})}
-    losses = [_lost(row) for row in members]
-    if set(losses) - {"", lost_data.NONE}:  # beside the RPO, which may allow them
-        keys.insert(keys.index("rpo") + 1, LOST)
     table = table_of("Drills", "drill", "verdict", *(columns.get(key, wording.objective_name(key)) for key in keys), *heads)
     table.padding = (0, 1, 0, 0)
     for column in table.columns[:2]:  # the names and the verdicts are not broken before the head of another column
         column.no_wrap = True
-    for row, lost in zip(members, losses, strict=True):
+    for row in members:
+        lost = _lost(row)
         known: dict[str, RenderableType] = {objective.key: _brief(objective) for objective in row.objectives}
-        known |= {LOST: Text(lost)} if lost else {}
-        cells = [known.get(key, Text("-" if row.view else "?", style="dim")) for key in keys]
+        known |= {LOST: Text(lost, style="dim" if lost in (UNSET, UNKNOWN) else "")}
+        cells = [known.get(key, Text(UNSET if row.view else UNKNOWN, style="dim")) for key in keys]
         verdict = state_text(row.verdict).append(" !" if row.beside else "", style="yellow")
         table.add_row(Text(one_line(row.drill)), verdict, *cells, *(_rehearsed(row) if heads else ()))
     return table
@@ -67,7 +95,7 @@ def _rehearsed(row: SuiteRow) -> tuple[RenderableType, RenderableType]:
     For any other drill, each cell is a dash."""
     told = row.rehearsed
     if told is None:
-        return Text("-", style="dim"), Text("-", style="dim")
+        return Text(UNSET, style="dim"), Text(UNSET, style="dim")
     return Text(told.restored), Cell(Text(f"{told.lost} {told.mark}".rstrip()))
 
 
@@ -82,43 +110,56 @@ def _told(members: Sequence[SuiteRow]) -> list[RenderableType]:
 
 
 def _brief(row: ObjectiveRow) -> Cell:
-    """Return the symbol of an objective's state and its figure without error, such as ``✓ 12.90 s`` or ``~ partly``."""
+    """Return the symbol of an objective's state and its figure without error, such as ``✓ 12.90 s`` or ``~ not all data``."""
     symbol, style = (DOUBTED, "yellow") if row.uncounted else (wording.STATES[row.state], COLOURS.get(row.state, "yellow"))
     alert = " alert" if row.by and row.by != remarks.BY_PROBE else ""
-    figure = PARTLY if row.lost else row.brief
+    figure = NOT_ALL if row.lost else row.brief
     return Cell(Text(f"{symbol} {figure}{row.mark}{alert}".rstrip(), style=style))
 
 
 def _lost(row: SuiteRow) -> str:
-    """Return the data that a drill lost, such as ``129 writes``. The text is ``none`` if it lost none, and empty if this is
-    unknown."""
-    return with_signs(lost_data.lost(row.view.result)) if row.view else ""
+    """Return the data that a drill lost, such as ``129 writes`` or ``none``. The text is ``UNSET`` for a drill without an RPO,
+    because such a drill measures no loss, and ``UNKNOWN`` if the loss is not known."""
+    if row.view and not any(objective.key == "rpo" for objective in row.objectives):
+        return UNSET
+    lost = lost_data.lost(row.view.result) if row.view else ""
+    return with_signs(lost) or UNKNOWN
 
 
-def _legend(members: Sequence[SuiteRow]) -> list[RenderableType]:
-    """Return one sentence with the meanings of the symbols and marks in the table of a suite's drills."""
+def _legend(members: Sequence[SuiteRow], keys: Sequence[str]) -> list[RenderableType]:
+    """Return the meanings of the symbols and marks in the table of a suite's drills. ``keys``: keys of its columns with figures."""
     shown = [objective for row in members for objective in row.objectives]
-    states = {objective.state for objective in shown if not objective.uncounted}
-    doubted = [state for state in (wording.NOT_VERIFIED,) if state in states]
-    doubted += ["does not count: the run did not pass"] if any(objective.uncounted for objective in shown) else []
+    unknown = LOST in keys and any(_lost(row) == UNKNOWN for row in members)
+    signs = [*_states(shown, unknown=unknown), *_dashes(members, keys)]
+    marks = "".join([*(row.mark for row in shown), *(row.rehearsed.mark for row in members if row.rehearsed)])
+    within = ", or ".join(dict.fromkeys(row.within for row in shown if row.within))
+    more = {remarks.SHORT_MARK: f": the RPO is {within}"} if within else {}
+    lines = [f"{mark} {text}{more.get(mark, '')}" for mark, text in remarks.WHY.items() if mark in marks]
+    return (
+        [Entries(signs), Prose(Text("\n".join(lines), style="dim"), INDENT, below=1)] if lines else [Entries(signs), Text()]
+    )
+
+
+def _states(shown: Sequence[ObjectiveRow], *, unknown: bool) -> list[str]:
+    """Return the symbols of the states of objectives, each with its meaning. ``unknown``: True if the table has ``UNKNOWN`` for a
+    loss of data. For an RPO that is met for a part of the data only, the state is named only if no mark explains it."""
+    states = {row.state for row in shown if not row.uncounted}
+    doubted = [wording.NOT_VERIFIED] if wording.NOT_VERIFIED in states else []
+    doubted += ["does not count: the run did not pass"] if any(row.uncounted for row in shown) else []
+    doubted += ["not known"] if unknown and not doubted else []
     words = {state: state for state in states} | ({wording.NOT_VERIFIED: " or ".join(doubted)} if doubted else {})
-    known = {state: f"{symbol} {words[state]}" for state, symbol in wording.STATES.items() if state in words}
-    marks = [objective.mark for objective in shown]
-    marks += [row.rehearsed.mark for row in members if row.rehearsed]
-    why = ", ".join(f"{mark} {text}" for mark, text in remarks.WHY.items() if mark in "".join(marks))
-    if remarks.RESERVED in known:
-        known[remarks.RESERVED] = f"{wording.STATES[remarks.RESERVED]} {_reserved(shown)}"
-    if why and remarks.RESERVED in known:
-        known[remarks.RESERVED] += f" ({why})"
-        why = ""
-    text = ", ".join([*known.values(), *filter(None, [why])])
-    return [Prose(Text(f"{text}.", style="dim"), 2, below=1)] if text else []
+    if remarks.RESERVED in words and all(row.within for row in shown if row.state == remarks.RESERVED):
+        del words[remarks.RESERVED]
+    return [f"{symbol} {words[state]}" for state, symbol in wording.STATES.items() if state in words]
 
 
-def _reserved(shown: Sequence[ObjectiveRow]) -> str:
-    """Return the words for objectives that were met with a reservation. If data was lost, a cell has only the word `partly`. The
-    words then also have the state as all other reports name it, such as `met for the other tables only`.
-    """
-    reserved = [row for row in shown if row.state == remarks.RESERVED]
-    words = [f"{PARTLY}: {row.within}" if row.within else remarks.RESERVED for row in reserved]
-    return ", ".join(sorted(dict.fromkeys(words), key=lambda word: word != remarks.RESERVED))
+def _dashes(members: Sequence[SuiteRow], keys: Sequence[str]) -> list[str]:
+    """Return the meaning of ``UNSET``, if the table has it. ``keys``: keys of its columns with figures."""
+    objectives = [{objective.key for objective in row.objectives} for row in members if row.view]
+    unset = {key for key in keys for known in objectives if key != LOST and key not in known}
+    if any(row.rehearsed for row in members) and not all(row.rehearsed for row in members):
+        unset.add("rehearsal")
+    if not unset:
+        return []
+    why = "sets no RPO" if unset == {"rpo"} else "does not ask for it"
+    return [f"{UNSET} not measured: the drill {why}"]
