@@ -5,10 +5,11 @@ import re
 import pytest
 
 from drillbook.judge.result import Objective
-from drillbook.report import canary_writes, html, rows, timeline
+from drillbook.report import canary_writes, html, markdown, rows, timeline
 from tests.report import samples
+from tests.report.test_agreement import plain
 
-PARTS = re.compile(r"(\d+) writes: (\d+) acknowledged (.+?), (\d+) later, (\d+) not acknowledged$")
+PARTS = re.compile(r"(\d+) writes: (\d+) acknowledged (.+?) \(the RPO counts these\), (\d+) later, (\d+) not acknowledged$")
 
 
 def told(view):
@@ -44,7 +45,7 @@ def test_nothing_lost_counts_up_to_the_disruption():
     view = samples.ALL["passed"]()
     marks = {"disruption": 21.71, "last_acknowledged": 21.70}
     view = view.model_copy(update={"timeline": view.timeline.model_copy(update={"marks": marks})})
-    assert " acknowledged before the disruption, " in told(view)[0]
+    assert " acknowledged before the disruption (the RPO counts these), " in told(view)[0]
 
 
 @pytest.mark.parametrize("objective", [None, Objective(target_s=1.0, measured_s=None, error_s=None, met=None)])
@@ -57,8 +58,17 @@ def test_without_counts_of_the_rpo_nothing_is_divided(objective):
     assert told(view)[0] == "532 writes, 312 not acknowledged"
 
 
+def test_the_page_itself_tells_which_acknowledged_writes_the_rpo_counts():
+    """The sum of the acknowledged writes is larger than the number beside the RPO, where more followed after the recovery."""
+    view = samples.ALL["passed"]()
+    text, track = told(view)
+    for page in (html.render(view), markdown.render(view)):
+        assert plain(page).count(f"{track.name}, {text}.") == 1
+        assert "(the RPO counts these)" in plain(page)
+
+
 def test_a_narrow_drawing_has_the_short_form():
     view = samples.ALL["passed"]()
     notes = [[lane.note.text for lane in timeline.draw(view, width).lanes if lane.note] for width in (1000.0, 600.0)]
-    assert PARTS.match(notes[0][-1])
+    assert notes[0][-1] == told(view)[0].replace(canary_writes.COUNTED, ""), "a line would cross the whole text"
     assert notes[1][-1] == "532 writes, 312 not acknowledged"

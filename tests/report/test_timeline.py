@@ -132,6 +132,29 @@ def test_the_time_between_the_phase_ready_and_the_next_one_has_a_name(until: flo
         assert (f"For 2.40 s between the phase ready and the next one, {said}." in plain(text)) is told
 
 
+def test_the_numbers_of_a_probe_stand_beside_the_lines_of_moments_where_there_is_room() -> None:
+    drawing = timeline.draw(samples.passed())
+    notes = [lane.note for lane in drawing.lanes if lane.note]
+    assert len(notes) == len(samples.passed().timeline.probes)
+    for note in notes:
+        assert not [mark for mark in drawing.marks if note.box.x < mark.x < note.box.right], note.text
+
+
+def test_a_short_phase_without_steps_has_no_name_beside_that_of_its_neighbour() -> None:
+    view = samples.passed()
+    steps = tuple(step for step in view.steps if step.phase != "detect")
+    texts = [label.text for label in timeline.draw(view.model_copy(update={"steps": steps})).labels()]
+    assert "inject" in texts
+    assert "detect" not in texts
+
+
+def test_names_below_the_phases_are_apart() -> None:
+    for name in DRAWN:
+        phases = timeline.draw(samples.ALL[name]()).lanes[0]
+        for one, other in combinations(phases.counts, 2):
+            assert one.box.y != other.box.y or max(one.box.x - other.box.right, other.box.x - one.box.right) >= timeline.EDGE
+
+
 def test_a_phase_that_never_ended_reaches_to_the_end() -> None:
     phases, probe = timeline.draw(samples.recorded("still_broken")).lanes
     assert [piece.kind for piece in probe.pieces] == ["good", "bad"]

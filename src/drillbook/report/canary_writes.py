@@ -1,4 +1,5 @@
-"""Text with the numbers of a canary's writes. It tells how many writes there were, and how many of them belong to each group.
+"""Texts with the numbers of a probe's samples. For a canary, they tell how many writes there were, and how many of them belong to
+each group.
 
 There are four groups: acknowledged writes that count for the RPO, later acknowledged writes, writes that were not acknowledged,
 and writes that were not measured.
@@ -6,8 +7,21 @@ and writes that were not measured.
 
 from __future__ import annotations
 
-from drillbook.judge.result import ProbeTrack, RunView, Span
+from drillbook.judge.result import ProbeTrack, Result, RunView, Span
 from drillbook.report.figures import count, seconds
+
+COUNTED = " (the RPO counts these)"
+"""Words after the number of the acknowledged writes that count for the RPO."""
+
+
+def notes(view: RunView, track: ProbeTrack) -> list[str]:
+    """Return texts with the numbers of the samples of ``track``, the longest first."""
+    if track.error:
+        return ["probe failed: not verified"]
+    if track.kind != "canary":
+        return [f"{count(track.samples, 'sample')}, {track.bad} bad, {track.late} late"]
+    text = parts(view, track)
+    return [text, text.replace(COUNTED, ""), f"{count(track.samples, 'write')}, {track.bad} not acknowledged"]
 
 
 def parts(view: RunView, track: ProbeTrack) -> str:
@@ -25,7 +39,15 @@ def parts(view: RunView, track: ProbeTrack) -> str:
     alone = sum(probe.kind == "canary" for probe in view.timeline.probes) == 1
     if counted is None or not alone or later < 0:
         return f"{count(track.samples, 'write')}, {rest}"
-    return f"{count(track.samples, 'write')}: {counted} acknowledged {_until(view, track)}, {later} later, {rest}"
+    return f"{count(track.samples, 'write')}: {counted} acknowledged {_until(view, track)}{COUNTED}, {later} later, {rest}"
+
+
+def numbered(result: Result) -> str:
+    """Return a clause about the numbers of lost writes, and about the acknowledged writes that count for the RPO."""
+    objective = result.objectives.get("rpo")
+    known = objective.acknowledged_writes if objective else None
+    counted = f"; the {known} were acknowledged before the disruption, or later but lost" if known else ""
+    return f"the canary numbers its writes, also those that were not acknowledged{counted}"
 
 
 def _until(view: RunView, track: ProbeTrack) -> str:

@@ -1,9 +1,12 @@
-"""Notes below the table of probes: the meaning of a late sample, and the times in which the controller itself stalled."""
+"""Notes below the table of probes: the writes of a canary, the meaning of a late sample, and the times in which the controller
+itself stalled.
+"""
 
 from __future__ import annotations
 
 from drillbook.judge.result import RunView
-from drillbook.report.figures import count, seconds
+from drillbook.report import canary_writes
+from drillbook.report.figures import count, one_line, seconds
 
 MOST = 8
 """Largest number of stalls that a report names. It names the longest stalls; the journal has all."""
@@ -15,7 +18,14 @@ LATE = (
 
 def probe_notes(view: RunView) -> list[str]:
     """Return the notes about the probes of a run. The result is empty when no probe ran."""
-    return [LATE, *_stalls(view)] if view.timeline.probes else []
+    return [*_writes(view), LATE, *_stalls(view)] if view.timeline.probes else []
+
+
+def _writes(view: RunView) -> list[str]:
+    """Return a sentence for each canary that divides its writes: those that count for the RPO, and the others."""
+    canaries = [track for track in view.timeline.probes if track.kind == "canary"]
+    told = [(track, canary_writes.parts(view, track)) for track in canaries]
+    return [f"{one_line(track.name)}, {text}." for track, text in told if canary_writes.COUNTED in text]
 
 
 def _stalls(view: RunView) -> list[str]:

@@ -11,6 +11,7 @@ from drillbook.findings import Finding
 from drillbook.judge.result import Injection, Objective, Result, RunView, Settled
 from drillbook.judge.verdicts import Verdict
 from drillbook.report import (
+    canary_writes,
     consequences,
     objective_findings,
     open_findings,
@@ -171,7 +172,7 @@ def each_finding(result: Result) -> list[Finding]:
 def _shown(finding: Finding, result: Result) -> Finding:
     if finding.code == open_findings.LOST_WRITES:
         figure = written(result, "rpo")
-        rpo = f" (the canary numbers its writes, also those that were not acknowledged); RPO {figure}" if figure else ""
+        rpo = f" ({canary_writes.numbered(result)}); RPO {figure}" if figure else ""
         told = f"{finding.measured}{_more_ranges(finding.measured, result)}{rpo}"
         wanted = objective_findings.wanted(finding.wanted, result.objectives.get("rpo"))
         title = open_findings.counting(finding.title, result.verdict)

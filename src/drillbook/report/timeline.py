@@ -10,11 +10,11 @@ from itertools import pairwise
 from drillbook.judge.result import ProbeTrack, RunView, Span
 from drillbook.report import canary_writes, remarks
 from drillbook.report.figures import count, milliseconds, one_line, seconds
-from drillbook.report.labels import BOLD, FONT, ROW, Box, Flag, Label, avoiding, first_free, fit, flags, label
+from drillbook.report.labels import BOLD, FONT, GAP, ROW, Box, Flag, Label, avoiding, first_free, fit, flags, label
 from drillbook.report.moments import MARKS, mark_name
 from drillbook.report.phases import CHECKS, PhaseRow, checked, checks, phase_row_at, phase_rows
 from drillbook.report.rows import DOES_NOT_COUNT, rows_of
-from drillbook.report.wording import STEP_SHAPES, written
+from drillbook.report.wording import NO_STEPS, STEP_SHAPES, written
 
 WIDE, NARROW = 1000.0, 358.0
 EDGE = 12.0
@@ -211,7 +211,7 @@ def _phase_lane(view: RunView, scale: Scale, y: float) -> tuple[Lane, float]:
     pieces: list[Piece] = []
     below: list[Label] = []
     known = phase_rows(view)
-    lines = [scale.x(at) for key, at in view.timeline.marks.items() if key in MARKS and scale.holds(at)]
+    lines = _lines(view, scale)
     spans = sorted([*view.timeline.phases, *filter(None, [checks(view)])], key=lambda span: span.start)
     drawn = [_phase_piece(view, span, number, known, scale) for number, span in enumerate(spans)]
     for name, piece in filter(None, drawn):
@@ -220,12 +220,15 @@ def _phase_lane(view: RunView, scale: Scale, y: float) -> tuple[Lane, float]:
             pieces.append(replace(piece, label=inner))
             continue
         pieces.append(piece)
+        if "empty" in piece.kind:  # its name would seem to belong to its neighbour
+            continue
         outer = [
             label(name, middle, top + PHASE_HEIGHT + row * ROW, anchor=anchor)
             for row in range(3)
             for anchor in ("middle", "start", "end")
         ]
-        placed = first_free([taken.box for taken in below], avoiding(outer, lines), 0, scale.width)
+        known_boxes = [replace(taken.box, x=taken.box.x - EDGE, width=taken.box.width + 2 * EDGE) for taken in below]
+        placed = first_free(known_boxes, avoiding(outer, lines), 0, scale.width)
         below += [placed] if placed else []
     rows = max((math.ceil((taken.box.y + ROW - top - PHASE_HEIGHT) / ROW) for taken in below), default=0)
     lane = Lane(label("phases", EDGE, y, font=BOLD), None, top, PHASE_HEIGHT, tuple(pieces), tuple(below))
@@ -249,7 +252,8 @@ def _phase_piece(
     name = one_line(row.name if row else span.label)
     name = name if state == "done" else f"{STEP_SHAPES.get(state, '?')} {name}"
     title = f"{name}, {row.state if row else state}: {times}"
-    return name, _piece(span, end, f"phase {'even' if number % 2 else 'odd'} {state}", title, scale)
+    kind = f"phase {'even' if number % 2 else 'odd'} {state}{' empty' if row and row.state == NO_STEPS else ''}"
+    return name, _piece(span, end, kind, title, scale)
 
 
 def _inner(name: str, piece: Piece, top: float, lines: Sequence[float]) -> Label | None:
@@ -270,46 +274,41 @@ def _probe_lane(view: RunView, track: ProbeTrack, scale: Scale, y: float) -> tup
         if span.count is not None:
             title += f", {count(span.count, 'sample' if track.kind == 'availability' else 'write')}"
         pieces.append(_piece(span, until, kind if kind in WORDS else "other", title, scale))
-    counts = _counts(track, end, scale, top + LANE_HEIGHT)
+    counts = _counts(view, track, scale, top + LANE_HEIGHT)
     name = label(fit(_lane_name(track), scale.width - 2 * EDGE, BOLD), EDGE, y, font=BOLD)
-    room = scale.width - EDGE - name.box.right - 16
-    notes = [label(text, scale.width - EDGE, y, anchor="end") for text in (_note(view, track), _short_note(track))]
-    fitted = next((note for note in notes if note.box.width <= room), None)
-    return (
-        Lane(name, fitted, top, LANE_HEIGHT, tuple(_merged(pieces)), counts),
-        top + LANE_HEIGHT + (ROW if counts else 0) + 10,
-    )
+    lane = Lane(name, _note(view, track, scale, name.box), top, LANE_HEIGHT, tuple(_merged(pieces)), counts)
+    return lane, top + LANE_HEIGHT + (ROW if counts else 0) + 10
 
 
 def _lane_name(track: ProbeTrack) -> str:
     return f"{one_line(track.name)} · every {milliseconds(track.every_s)}"
 
 
-def _note(view: RunView, track: ProbeTrack) -> str:
-    return canary_writes.parts(view, track) if track.kind == "canary" and not track.error else _short_note(track)
+def _note(view: RunView, track: ProbeTrack, scale: Scale, name: Box) -> Label | None:
+    """Return the label with the numbers of a probe's samples: the longest text that has room beside ``name`` and is not crossed by
+    the line of a moment, or else the longest that has room. Return None if no text has room."""
+    lines, taken = _lines(view, scale), replace(name, width=name.width + 16)
+    ends = [scale.width - EDGE, *(x - 2 * GAP for x in sorted(lines, reverse=True))]
+    wanted = [label(text, x, name.y, anchor="end") for text in canary_writes.notes(view, track) for x in ends]
+    return first_free([taken], avoiding(wanted, lines), taken.right, scale.width - EDGE)
 
 
-def _short_note(track: ProbeTrack) -> str:
-    if track.error:
-        return "probe failed: not verified"
-    if track.kind == "canary":
-        return f"{count(track.samples, 'write')}, {track.bad} not acknowledged"
-    return f"{count(track.samples, 'sample')}, {track.bad} bad, {track.late} late"
+def _lines(view: RunView, scale: Scale) -> list[float]:
+    """Return the horizontal positions of the lines of moments."""
+    return [scale.x(at) for key, at in view.timeline.marks.items() if key in MARKS and scale.holds(at)]
 
 
-def _counts(track: ProbeTrack, end: float, scale: Scale, top: float) -> tuple[Label, ...]:
-    """Return labels with the number of lost writes.
-
-    A label stands below each span of losses that has room for the text.
-    """
+def _counts(view: RunView, track: ProbeTrack, scale: Scale, top: float) -> tuple[Label, ...]:
+    """Return labels with the number of lost writes, one below each span of losses that has room for the text."""
     placed_labels: list[Label] = []
+    end, lines = view.timeline.seconds, _lines(view, scale)
     for span in _inside(track.stretches, end, scale):
         if span.label == "lost" and span.count is not None:
             until = end if span.end is None else span.end
             middle = (scale.x(span.start) + scale.x(until)) / 2
             text = f"{span.count} lost"
             wanted = [label(text, middle, top, anchor=anchor, font=BOLD) for anchor in ("middle", "start", "end")]
-            placed = first_free([taken.box for taken in placed_labels], wanted, 0, scale.width)
+            placed = first_free([taken.box for taken in placed_labels], avoiding(wanted, lines), 0, scale.width)
             placed_labels += [placed] if placed else []
     return tuple(placed_labels)
 
@@ -396,5 +395,5 @@ def _description(view: RunView) -> str:
     line = view.timeline
     parts = [f"{seconds(line.seconds, 1)} from start to end"]
     parts += [f"{mark_name(view.result, key)} at {seconds(line.marks[key], 2)}" for key in MARKS if key in line.marks]
-    parts += [f"{_lane_name(track)}: {_note(view, track)}" for track in line.probes]
+    parts += [f"{_lane_name(track)}: {canary_writes.notes(view, track)[0]}" for track in line.probes]
     return "; ".join(parts) + "."
