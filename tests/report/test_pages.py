@@ -4,8 +4,8 @@ import base64
 import hashlib
 import re
 
-from drillbook.report import index
-from drillbook.report.pages import breakable, commands, run_names, whole_dates
+from drillbook.report import index, remarks
+from drillbook.report.pages import breakable, commands, run_names, signs, whole_dates
 from tests.report import samples
 
 
@@ -45,3 +45,11 @@ def test_the_policy_allows_exactly_the_script_of_the_index() -> None:
 
 def test_no_line_breaks_inside_a_date_and_all_is_escaped() -> None:
     assert whole_dates("from 2026-01-02 to <b>") == 'from <span class="date">2026-01-02</span> to &lt;b&gt;'
+
+
+def test_each_sign_of_a_legend_has_a_line_of_its_own_and_all_is_escaped() -> None:
+    text = remarks.legend([remarks.SHORT_MARK, remarks.MARK])
+    lines = signs(text).split("<br>\n")
+    assert [line.partition(" ")[0] for line in lines] == [remarks.SHORT_MARK, remarks.MARK, "An"]
+    assert " ".join(lines) == text
+    assert signs("<b>") == "&lt;b&gt;"

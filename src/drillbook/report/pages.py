@@ -16,7 +16,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup, escape
 
 from drillbook.installation.program_name import as_called
-from drillbook.report import compiled_templates, figures, open_findings, wording
+from drillbook.report import compiled_templates, figures, open_findings, remarks, wording
 
 
 def _printed(value: Any) -> Any:
@@ -49,6 +49,14 @@ def commands(text: object) -> Markup:
 def quoted(text: object) -> Markup:
     """Format each part of ``text`` between backticks as code. Everything is escaped."""
     return _marked(text, Markup("<code>{}</code>"))
+
+
+def signs(text: object) -> Markup:
+    """Format a legend of ``remarks``: the meaning of each sign, and what follows from all signs, begin on a new line."""
+    legend = figures.shown(text)
+    for start in (*(f"{sign} " for sign in remarks.LEGENDS), remarks.RESERVATION):
+        legend = legend.replace(f". {start}", f".\n{start}")
+    return Markup("<br>\n").join(escape(line) for line in legend.split("\n"))
 
 
 def _marked(text: object, form: Markup) -> Markup:
@@ -139,6 +147,7 @@ FILTERS = (
     breakable,
     run_names,
     dated_commands,
+    signs,
     dated_code,
 )
 """Functions that templates may apply to values."""
