@@ -70,3 +70,19 @@ def test_a_key_that_occurs_twice_hides_no_other_mistake(tmp_path, more):
     assert told[0] == "the key 'db' occurs twice, first in line 3"
     assert "the name 'own' does not show whether drills in this environment need an approval" in told
     assert any("'db-9'" in text for text in told) == bool(more)
+
+
+@pytest.mark.parametrize(("lab", "asked"), [("", False), ("lab: ''\n", True)])
+@pytest.mark.parametrize("wrong", ["", "groups: {db: [db-9]}\n"])
+def test_the_lab_of_the_file_that_includes_the_others_decides_if_the_key_is_missing(tmp_path, lab, asked, wrong):
+    (tmp_path / "lab.yml").write_text("environment: docker-lab\nlab: docker\n")
+    path = tmp_path / "inventory.yml"
+    path.write_text(f"include: lab.yml\n{lab}{wrong}")
+    if not asked and not wrong:
+        assert not inventory.load(path).is_protected
+        return
+    with pytest.raises(InventoryError) as caught:
+        inventory.load(path)
+    told = [error.message for error in (caught.value, *caught.value.others)]
+    assert any("'docker-lab' does not show whether" in text for text in told) == asked
+    assert any("'db-9'" in text for text in told) == bool(wrong)

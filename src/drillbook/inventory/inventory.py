@@ -289,7 +289,7 @@ def load(path: Path, *, lab: LabLookup | None = None) -> Inventory:
     documents = merging.documents(path, lab, mistakes=mistakes)
     made = mistakes.of(_made, documents, mistakes)
     if made is not None:
-        mistakes.of(_decided, made.environment, made.protected, documents)
+        mistakes.of(_decided, made.environment, made.protected, made.lab, documents)
     mistakes.report()
     if made is None:
         raise PlanError("the inventory cannot be read")
@@ -316,7 +316,7 @@ def _made(documents: list[strict.Document], mistakes: Mistakes) -> Inventory:
         for wrong in cross_references.wrong(value, CONTROLLER):
             mistakes.errors.append(merged.error(wrong.place, str(wrong), hint=wrong.hint))
         if isinstance(environment := value.get("environment"), str) and value.get("protected") is None:
-            mistakes.of(_decided, environment, None, documents)
+            mistakes.of(_decided, environment, None, str(value.get("lab") or ""), documents)
         raise
 
 
@@ -334,7 +334,7 @@ def _located(made: Inventory, documents: Sequence[strict.Document]) -> None:
                 entry.written_at(document.file, fields.pop("", 1), fields)
 
 
-def _decided(environment: str, protected: bool | None, documents: Sequence[strict.Document]) -> None:
+def _decided(environment: str, protected: bool | None, lab: str, documents: Sequence[strict.Document]) -> None:
     """Raise InventoryError when the value of `protected` is missing but required, or is not allowed for the
     environment.
 
@@ -346,7 +346,6 @@ def _decided(environment: str, protected: bool | None, documents: Sequence[stric
         for key in ("environment", "protected")
     )
     counts = protected if protected or said >= named else None
-    lab = next((str(document.value["lab"]) for document in reversed(documents) if document.value.get("lab")), "")
     if why := protection.problem(environment, counts, lab):
         key = "environment" if counts is None else "protected"
         remedy = "write `protected: yes` or `protected: no` next to `environment`"
