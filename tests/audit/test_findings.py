@@ -87,7 +87,8 @@ def test_a_finding_that_each_run_has_again_says_what_closes_it(book):
     (one,) = [
         one for one in alerts(replace(audited(stories.quiet(book)), findings=(row,))) if "sample in lab has" in one.text
     ]
-    assert one.step == (
-        "Enter the missing data again. To close the finding, change the drill so that its restore also brings back the data "
-        "that is newer than the backup, for example from an archived log, then run the drill again"
-    )
+    assert one.step == "Enter the missing data again. Then close the finding as the report says"
+    assert one.action.startswith(
+        f"Next: {one.step}: let the drill also restore the data that is newer than the backup, for example from an "
+        "archived log, and run the drill again. "
+    ), "the audit says how"

@@ -311,7 +311,7 @@ def test_a_backup_that_another_drill_took_is_told_and_is_no_routine_backup(book,
     assert asked in steps(replace(audit, proven=(goal,)))
     reserved = replace(audit, proven=(replace(goal, run=run.run),), runs=(replace(run, routine=("newest",)),))
     assert "drill newest" not in steps(reserved)[asked], "it restored no routine backup"
-    assert "by `drillbook drill newest`" in steps(replace(reserved, rehearsed=()))[asked]
+    assert ": `drillbook drill newest`" in steps(replace(reserved, rehearsed=()))[asked]
 
 
 def test_a_backup_of_the_drill_that_takes_the_routine_backups_is_a_routine_backup(book):

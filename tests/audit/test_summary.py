@@ -791,3 +791,54 @@ def test_each_objective_that_is_not_proven_has_its_reason_on_paper(chrome, tmp_p
     assert "Detection not proven" not in text, "a detection by the drill's own probe is not counted"
     assert ('class="stack dense"' in page.read_text()) is (services > 1)
     assert chrome.paper(tmp_path / "page.pdf") == 1
+
+
+def test_the_row_names_the_drills_on_which_the_recovery_point_does_not_rest(tmp_path):
+    """A service may be fully proven by the RPO of one drill: its row says which other drills set none."""
+    book = Book(tmp_path)
+    book.run("2026-01-10T09:00:00").good().close()
+    assert "sets none" not in plain(summary.render(audited(book)))
+    book.run("2026-01-11T09:00:00", drill="api-down", text=DOWN).good().close()
+    audit = audited(book)
+    (row,) = [row for row in summary.service_rows(audit) if row.service == "api"]
+    assert (row.good, row.without_rpo, row.set_by) == (True, ("api-down",), "api-down sets none")
+    assert replace(row, without_rpo=("a", "b")).set_by == "a and b set none"
+    page = plain(summary.render(audit))
+    assert f"target {row.rpo.target}, sampleapi-down sets none" in page
+    timed = replace(audit, proven=tuple(goal for goal in audit.proven if goal.key != "rpo"))
+    assert {row.set_by for row in summary.service_rows(timed)} == {""}, "the row says that no drill has an RPO objective"
+
+
+def test_the_column_of_objectives_says_that_it_counts_those_that_the_drills_set(tmp_path):
+    book = Book(tmp_path)
+    book.run("2026-01-10T09:00:00", drill="api-down", text=DOWN).good().close()
+    audit = audited(book)
+    stored = replace(audit, coverage=tuple(replace(row, keeps_data=True) for row in audit.coverage))
+    page = plain(summary.render(stored))
+    assert "Objectives setThose that its drills set." in page
+    assert "1 of 1 proven" in page
+    assert "A detection by a drill's own probe proves no alerting and is not counted." in page
+
+
+def test_each_next_step_has_at_most_two_lines_and_the_audit_has_the_other_choices(chrome, tmp_path):
+    text = DOWN.replace("drill: api-down", "drill: api-down\nowner: dba")
+    book = Book(tmp_path)
+    book.run("2026-01-10T09:00:00", drill="api-down", text=text).good().close()
+    audit = audited(book, today="2026-03-10")
+    row = FindingRow(
+        *("removed-data-missing", "medium", "Less data came back", "lab", "api-down"),
+        *(1, 1, "2026-01-10", "2026-01-10", "open", "2 of 9", 1),
+    )
+    remedy = "Enter the missing data again, and look for records that refer to it."
+    audit = replace(audit, findings=(replace(row, remedy=remedy),))
+    page = tmp_path / "summary.html"
+    page.write_text(summary.render(audit), encoding="utf-8")
+    chrome.look(1280, "light")
+    chrome.open(page)
+    lines = "(one) => Math.round(one.getBoundingClientRect().height / parseFloat(getComputedStyle(one).lineHeight))"
+    found = chrome.run(f"[...document.querySelectorAll('.next-step')].map({lines}).join()")
+    assert max(map(int, found.split(","))) <= 2
+    for choice in ("let the drill also restore the data", "exempt a service in the inventory"):
+        assert choice not in plain(page.read_text())
+        assert choice in plain(html.render(audit))
+        assert choice in plain(markdown.render(audit))

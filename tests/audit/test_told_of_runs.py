@@ -14,7 +14,7 @@ from drillbook.audit.findings import findings
 from drillbook.audit.missed_drills import MissedRow
 from drillbook.audit.service_groups import Group
 from drillbook.findings import finding
-from drillbook.report.remarks import LEGENDS, MARK, OWN_ROWS_MARK, RECENT_MARK, REMOVED_BY, SHORT_MARK
+from drillbook.report.remarks import LEGENDS, MARK, OWN_ROWS_MARK, RECENT_MARK, SHORT_MARK
 from tests.audit import stories
 from tests.audit.stories import ACKS, DRILL, SAMPLES, Book
 from tests.audit.test_chain import audited
@@ -22,7 +22,6 @@ from tests.report import samples
 from tests.report.test_agreement import plain
 
 OTHERS = "the recovery point is met except for the restored data"
-REMOVED = REMOVED_BY.format(reservation="the reservation")
 
 
 @pytest.fixture
@@ -96,31 +95,60 @@ def test_an_rpo_with_a_mark_is_met_with_a_reservation_and_not_counted_as_proven(
 
 
 def test_each_service_with_a_reservation_has_the_drill_that_proves_it_or_that_must_be_written(passed):
-    """A drill of the project that restores a routine backup is named; if there is none, the words are those of a report."""
+    """A drill of the project that restores a routine backup is named; if there is none, one is copied or written."""
     (run,) = passed.runs
     assert (run.kind, run.routine, run.without_routine) == ("postgres", (), True)
     run = replace(run, without_routine=False)
     passed = replace(passed, runs=(run,))
-    (one,) = [one for one in alerts(passed) if "with a reservation: the drill itself" in one.text]
-    assert one.step == (
-        f"measure how old a routine backup is: copy a drill that restores a routine backup, for {run.service} "
-        f"(`drillbook init --with routine-database`); {REMOVED}"
-    )
+    shows = "It shows how old the backup is"
+
+    def told(audit):
+        (one,) = [one for one in alerts(audit) if "with a reservation: the drill itself" in one.text]
+        return one
+
+    one = told(passed)
+    copy = "copy and run a drill that restores a routine backup: `drillbook init --with routine-database`"
+    assert (one.step, one.otherwise) == (f"{copy}. {shows}", ", and removes the reservation if it restores in place")
     known = replace(passed, runs=(replace(run, routine=("restore-newest", "other"), inventory="staging"),))
-    (one,) = [one for one in alerts(known) if "with a reservation: the drill itself" in one.text]
-    assert one.step.endswith(f": {run.service} by `drillbook drill restore-newest --inventory staging`; {REMOVED}")
+    drill = "`drillbook drill restore-newest --inventory"
+    assert told(known).step == f"run a drill that restores a routine backup: {drill} staging`. {shows}"
     lab = replace(known, runs=(replace(known.runs[0], without_routine=True),))
-    (one,) = [one for one in alerts(lab) if "with a reservation: the drill itself" in one.text]
-    assert one.step.endswith(
-        f": the lab keeps no routine backups of {run.service}; with an inventory of your own, see the age of a routine backup of "
-        f"{run.service} (`drillbook drill restore-newest --inventory NAME`); {REMOVED}"
-    )
+    one = told(lab)
+    assert one.step == f"run a drill that restores a routine backup with your own inventory: {drill} NAME`. {shows}"
+    assert one.otherwise.endswith(f"in place. The lab keeps no routine backups of {run.service}")
+    assert f"{shows}, and removes the reservation" in plain(markdown.render(lab))
+    assert shows in plain(summary.render(lab))
+    assert "removes the reservation" not in plain(summary.render(lab)), "the page has no room for it"
     goals = [replace(row, service=f"{row.service}-{number}") for row in passed.proven for number in range(4)]
-    (one,) = [one for one in alerts(replace(passed, proven=tuple(goals))) if "reservation: the drill itself" in one.text]
-    assert one.step == (
-        "measure how old a routine backup is by drills that restore routine backups; write one for each service that "
-        f"has none; {REMOVED}"
+    assert told(replace(passed, proven=tuple(goals))).step == (
+        "run drills that restore a routine backup, and write one for each service that has none. They show how old it is"
     )
+
+
+def test_one_command_copies_the_drills_of_all_services_with_a_reservation(passed):
+    """Drills of the project are run, drills of the catalogue are copied, and others are written."""
+    run = replace(passed.runs[0], without_routine=False)
+    (goal,) = [row for row in passed.proven if row.key == "rpo"]
+    cache = replace(run, run="other", restoring="redis.restore_rdb", routine=())
+    goals = (goal, replace(goal, service="cache", drill="cache-lost", run="other"))
+    both = replace(passed, runs=(run, cache), proven=goals)
+
+    def told(audit):
+        return next(one.step for one in alerts(audit) if "with a reservation: the drill itself" in one.text)
+
+    assert "copy and run drills that restore a routine backup: `drillbook init --with routine-" in told(both)
+    assert "routine-database,routine-cache`" in told(both)
+    own = replace(both, runs=(replace(run, routine=("nightly",)), cache))
+    assert told(own).startswith(
+        "run drills that restore a routine backup: `drillbook drill nightly`; "
+        "copy and run more: `drillbook init --with routine-cache`. They show"
+    )
+    some = replace(both, runs=(replace(run, without_routine=True), cache))
+    assert told(some).startswith(
+        f"copy and run drills that restore a routine backup (that of {run.service} with your own inventory): `"
+    )
+    bare = replace(both, runs=(run, replace(cache, restoring="own.restore")))
+    assert told(bare).endswith("; write one for cache (`drillbook actions own.restore`). They show how old it is")
 
 
 def test_a_trend_counts_the_runs_that_were_met_with_a_reservation_apart(recorded):
@@ -192,9 +220,9 @@ def test_rows_that_are_known_to_be_lost_stand_in_the_summary_beside_a_longer_rpo
 @pytest.mark.parametrize(
     ("mark", "steps"),
     [
-        (MARK, ["measure how old"]),
+        (MARK, ["copy and run a drill"]),
         (SHORT_MARK, ["back up more often"]),
-        (f"{SHORT_MARK}{MARK}", ["measure how old", "back up more often"]),
+        (f"{SHORT_MARK}{MARK}", ["copy and run a drill", "back up more often"]),
         (OWN_ROWS_MARK, ["compare the content"]),
         (f"{SHORT_MARK}{OWN_ROWS_MARK}", ["back up more often", "compare the content"]),
     ],

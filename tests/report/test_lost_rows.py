@@ -123,7 +123,7 @@ def test_the_figure_with_its_mark_and_its_state_stay_on_a_narrow_screen(
 def test_the_next_step_says_what_closes_the_finding_because_a_repetition_does_not(lossy: RunView) -> None:
     lost = finding("removed-data-missing", wanted="all 10 rows", measured="7 came back", step="restore.1")
     view = lossy.model_copy(update={"result": lossy.result.model_copy(update={"findings": (lost,)})})
-    closing = "change the drill so that its restore also brings back the data that is newer than the backup"
+    closing = "let the drill also restore the data that is newer than the backup"
     steps = next_steps.in_report(view)
     assert steps[0][0].index("enter the missing data again") < steps[0][0].index(closing)
     assert steps[0][1].endswith(" actions postgres.recover"), "it recovers from an archived log"

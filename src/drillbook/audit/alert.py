@@ -71,6 +71,8 @@ class Alert:
     """True if the drill's newest run was stopped by a person or a signal. Nothing is broken then, and only a new run is
     needed.
     """
+    otherwise: str = ""
+    """Other choice, or another remark on the next step, which is written right after it. The summary has no room for it."""
 
     def __str__(self) -> str:
         return f"{self.text} {self.action}"
@@ -78,7 +80,7 @@ class Alert:
     @property
     def action(self) -> str:
         """Text with the next step, the person who takes it, and the time limit."""
-        return f"Next: {self.step}. {f'Who: {self.who}. ' if self.who else ''}When: {self.when}"
+        return f"Next: {self.step}{self.otherwise}. {f'Who: {self.who}. ' if self.who else ''}When: {self.when}"
 
 
 def urgency(alert: Alert) -> int:

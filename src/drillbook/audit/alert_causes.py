@@ -52,7 +52,10 @@ def alerts(audit: Audit, told: Collection[str] = ()) -> Iterator[Alert]:
     ``told``: drills whose reservations (doubts about figures within their targets) get no alert, because these drills have
     another alert that tells them. Each drill is named as in ``Alert.about``.
     """
-    return (replace(alert, text=as_called(alert.text), step=as_called(alert.step)) for alert in _alerts(audit, told))
+    return (
+        replace(alert, text=as_called(alert.text), step=as_called(alert.step), otherwise=as_called(alert.otherwise))
+        for alert in _alerts(audit, told)
+    )
 
 
 def listed(audit: Audit) -> list[Alert]:
@@ -258,9 +261,18 @@ def _of_findings(audit: Audit, owners: dict[tuple[str, str], str]) -> Iterator[A
         text = f"{drill} in {environment} has {number}, {since}: {'; '.join(titles)}{more}"
         when = NEXT_RUN if rows[0].severity == "medium" else AT_ONCE
         run = [ran.run for ran in audit.runs if (ran.environment, ran.drill) == (environment, drill)][-1:]
-        step = f"{_first_step(rows) or 'correct the problem'}, then run the drill again"
+        step, otherwise = _closing_step(rows)
         who, about = owner_of(owners, environment, drill), drill_key(drill, environment)
-        yield graded(Alert(text, step, who, when, "".join(run), about, Topic.FINDINGS), rows)
+        yield graded(Alert(text, step, who, when, "".join(run), about, Topic.FINDINGS, otherwise=otherwise), rows)
+
+
+def _closing_step(rows: Sequence[FindingRow]) -> tuple[str, str]:
+    """Return the next step for the open findings ``rows`` of a drill that passed, and what else must be done before a repetition
+    of the drill closes the finding. This is empty if a repetition is enough."""
+    row = next((row for row in rows if row.instruction), None)
+    if row is not None and row.closing:
+        return f"{row.instruction}. Then close the finding as the report says", f": {row.closing}, and run the drill again"
+    return f"{row.instruction if row else 'correct the problem'}, then run the drill again", ""
 
 
 def _of_overdue(audit: Audit, owners: dict[tuple[str, str], str]) -> Iterator[Alert]:
@@ -273,12 +285,12 @@ def _of_overdue(audit: Audit, owners: dict[tuple[str, str], str]) -> Iterator[Al
             text += f": {missed.why}" if missed.why and not missed.drill else ""
             step = "run the suite" if missed.suite else "run the drill"
             step = step if missed.drill else "run a drill that restores the service"
-            step += (f", or retire the drill if it no longer exists (`{NEUTRAL} schedule.retire`)") if missed.drill else ""
+            retire = f", or retire the drill if it no longer exists (`{NEUTRAL} schedule.retire`)" if missed.drill else ""
             who, about = (
                 owner_of(owners, missed.environment, missed.drill),
                 drill_key(missed.drill, missed.environment) if missed.drill else "",
             )
-            yield Alert(text, step, who, AT_ONCE, about=about, topic=Topic.RUN_AGAIN)
+            yield Alert(text, step, who, AT_ONCE, about=about, topic=Topic.RUN_AGAIN, otherwise=retire)
 
 
 def _of_objectives(audit: Audit, owners: dict[tuple[str, str], str]) -> Iterator[Alert]:
@@ -319,8 +331,8 @@ def _of_never_ran(audit: Audit, never: Sequence[MissedRow]) -> Iterator[Alert]:
             step = f"{run}: {undrilled_services.command(audit, place, group[0].drill)}"
         else:
             step = f"{run} (`{NEUTRAL} drill.due --all` lists them)"
-        step += f"; or take {place} out of `guard.environments`" if place else ""
-        yield Alert(text, step, when=AT_ONCE, topic=Topic.NEVER_RAN)
+        otherwise = f"; or take {place} out of `guard.environments`" if place else ""
+        yield Alert(text, step, when=AT_ONCE, topic=Topic.NEVER_RAN, otherwise=otherwise)
 
 
 def _of_services(audit: Audit) -> Iterator[Alert]:

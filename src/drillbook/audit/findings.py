@@ -68,8 +68,18 @@ class FindingRow:
         ``remedies.first_instruction``. If other work is needed before the drill is repeated to close the finding, the text also
         names this work.
         """
-        step = remedies.first_instruction(self.code, self.remedy)
+        step = self.instruction
         return step + remedies.before_repeat(self.code, step) if step else ""
+
+    @property
+    def instruction(self) -> str:
+        """First instruction in the remedy, without the other work that ``first_step`` names."""
+        return remedies.first_instruction(self.code, self.remedy)
+
+    @property
+    def closing(self) -> str:
+        """Other work that is needed before a repetition of the drill closes the finding. It is empty if there is none."""
+        return remedies.closed_by(self.code, step) if (step := self.instruction) else ""
 
     @property
     def times(self) -> int:

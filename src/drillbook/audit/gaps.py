@@ -9,6 +9,7 @@ from drillbook.audit.alert import Alert, Topic
 from drillbook.audit.content import Audit
 from drillbook.audit.coverage import NOT_YET, CoverageRow
 from drillbook.installation.program_name import NEUTRAL
+from drillbook.report import next_steps
 from drillbook.report.figures import count
 
 MOST_GAPS = 3
@@ -41,7 +42,8 @@ def alerts(audit: Audit, when: str) -> Iterator[Alert]:
         names = f"{', '.join(known[:-1])} and {known[-1]} were" if len(known) > 1 else f"{known[0]} was"
         step = _step(audit, planned=planned) if drilled else undrilled_services.step(audit, environment, known)
         topic = Topic.GAPS if drilled else Topic.NEVER_DRILLED
-        yield Alert(f"{names} {words} in {environment}", step, when=when, topic=topic)
+        otherwise = "" if drilled else f"; or {next_steps.EXEMPT}"
+        yield Alert(f"{names} {words} in {environment}", step, when=when, topic=topic, otherwise=otherwise)
 
 
 def _step(audit: Audit, *, planned: bool) -> str:

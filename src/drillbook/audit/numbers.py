@@ -24,8 +24,8 @@ def runs(audit: Audit) -> str:
     """Return sentences with the number of runs and verdicts. If the drills of the project are known, the sentences also tell how
     many of them ran in the period, and how many did not.
     """
-    known = {one.name: Known(one.suite, one.every is not None) for one in audit.drills}
-    if not audit.runs or all(one.suite for one in known.values()):
+    known = {drill.name: Known(drill.suite, drill.every is not None) for drill in audit.drills}
+    if not audit.runs or all(drill.suite for drill in known.values()):
         return content.runs_sentence(audit.runs, audit.verdicts)
     drills, places = {run.drill for run in audit.runs}, len({run.environment for run in audit.runs})
     where = f" in {places} environments" if places > 1 else ""

@@ -11,15 +11,16 @@ from collections.abc import Collection, Iterator, Sequence
 from drillbook.audit.alert import NEXT_RUN, NEXT_RUNS, Alert, Topic, drill_key, is_open, joint_owner, owner_of
 from drillbook.audit.content import Audit
 from drillbook.audit.objective_states import ProvenRow
-from drillbook.audit.run_rows import RunRow
 from drillbook.installation.program_name import NEUTRAL
 from drillbook.report import next_steps, open_findings, remarks
+from drillbook.report.figures import one_line
+from drillbook.sdk import discovery
 
 MOST_PROOFS = 3
 LACKING = "removed-data-missing"
 """Code of the finding about data that did not come back."""
 RESERVATIONS = {
-    remarks.FRESH: (": the drill itself took the restored backup", "measure how old a routine backup is"),
+    remarks.FRESH: (": the drill itself took the restored backup", ""),
     remarks.MISSING: (
         ": less data came back than the fault removed",
         "back up more often or archive the WAL, so that a run brings all removed data back",
@@ -30,7 +31,14 @@ RESERVATIONS = {
     ),
 }
 """Text and next step for an objective that is met with a reservation. The key of each entry is the reason for the
-reservation.
+reservation. The step for a fresh backup depends on the service; see ``_routine_proofs``.
+"""
+SHOWN_BY = (
+    ("It shows how old the backup is", ", and removes the reservation if it restores in place"),
+    ("They show how old it is", ", and remove the reservation if they restore in place"),
+)
+"""Words for the results of a drill that restores a routine backup, in two parts. The first pair is about one drill, the second
+about several.
 """
 
 
@@ -43,18 +51,18 @@ def of(audit: Audit, owners: dict[tuple[str, str], str], told: Collection[str] =
     known = [goal for goal in audit.proven if goal.reserved]
     for environment in sorted({goal.environment for goal in known}):
         reserved = [goal for goal in known if goal.environment == environment]
-        for reason, (why, step) in RESERVATIONS.items():
+        for reason, (why, usual) in RESERVATIONS.items():
             goals = [goal for goal in reserved if reason in remarks.reasons(goal.mark)]
             goals = [goal for goal in goals if reason != remarks.FRESH or not _age_known(audit, goal)]
             goals = [goal for goal in goals if reason != remarks.MISSING or not _told(audit, goal)]
             others = [goal for goal in goals if drill_key(goal.drill, goal.environment) not in told]
             goals = goals if others and reason == remarks.FRESH else others
             if drills := [goal.drill for goal in goals]:
-                proofs = _routine_proofs(audit, goals) if reason == remarks.FRESH else ""
+                step, otherwise = _routine_proofs(audit, goals) if reason == remarks.FRESH else (usual, "")
                 who = joint_owner(owner_of(owners, environment, drill) for drill in drills)
                 when = NEXT_RUN if len(set(drills)) == 1 else NEXT_RUNS
                 text = f"{_states(environment, goals)}{why}"
-                yield Alert(text, step + proofs, who, when, topic=Topic.RESERVED)
+                yield Alert(text, step, who, when, topic=Topic.RESERVED, otherwise=otherwise)
 
 
 def _states(environment: str, goals: Sequence[ProvenRow]) -> str:
@@ -86,49 +94,52 @@ def _age_known(audit: Audit, goal: ProvenRow) -> bool:
     return any(row.loss_s is not None and not row.taken for row in rows)
 
 
-def _routine_proofs(audit: Audit, goals: Sequence[ProvenRow]) -> str:
-    """Return the last part of the next step for RPOs that have a reservation because the drill itself took the restored backup.
-    For each service, this part names a drill of the project that restores a routine backup. If the project has no such drill,
-    the part says that one must be copied or written. A drill is not named if it restored a backup that a drill had taken.
+def _routine_proofs(audit: Audit, goals: Sequence[ProvenRow]) -> tuple[str, str]:
+    """Return the next step for RPOs that have a reservation because the drill itself took the restored backup, and a remark on it.
 
-    For more than ``MOST_PROOFS`` services, the text names neither services nor drills. If a service is in a lab that has no
-    routine backups of it, the part says so, and the command names an inventory of the team; see ``next_steps.outside_lab``.
+    The step is to run a drill that restores a routine backup of each service. It has the commands that run drills of the project,
+    then the command that copies drills of the catalogue, and then what must be written. A drill is not named if it restored a
+    backup that a drill had taken. For more than ``MOST_PROOFS`` services, the step names no commands. If services are in a lab
+    without routine backups of them, the step asks for an inventory of the team, and the remark says why.
     """
+    services = {goal.service for goal in goals}
+    lab = {run.run for run in audit.runs if run.without_routine}
+    bare = list(dict.fromkeys(goal.service for goal in goals if goal.run in lab))
+    without = open_findings.named(bare) if bare else ""
+    what = "a drill that restores a routine backup" if len(services) == 1 else "drills that restore a routine backup"
+    if without:
+        everywhere = all(goal.run in lab for goal in goals)
+        what += " with your own inventory" if everywhere else f" (that of {without} with your own inventory)"
+    many = len(services) > MOST_PROOFS
+    ways = f"run {what}, and write one for each service that has none" if many else _ways(audit, goals, what)
+    shows, removes = SHOWN_BY[len(services) > 1]
+    lacks = next_steps.NO_ROUTINE.format(service=without)
+    return f"{ways}. {shows}", f"{removes}. {lacks[:1].upper()}{lacks[1:]}" if without else removes
+
+
+def _ways(audit: Audit, goals: Sequence[ProvenRow], what: str) -> str:
+    """Return the commands that run, copy or write drills which restore a routine backup of each service in ``goals``.
+    ``what``: words for these drills."""
     others = {(row.environment, row.drill) for row in audit.rehearsed if row.taken}
-    known: dict[str, str] = {}
-    written: dict[str, str] = {}
-    lacking: dict[str, str] = {}
     runs = {run.run: run for run in audit.runs}
+    known: dict[str, str] = {}
+    copied: dict[str, str] = {}
+    written: dict[str, str] = {}
     for goal in goals:
-        run, service = runs.get(goal.run), goal.service
-        drill = next((name for name in run.routine if (goal.environment, name) not in others), "") if run else ""
-        if run and run.without_routine:
-            lacking[service] = next_steps.outside_lab(service, _outside_lab(run, service, drill))
-        elif run and drill:
-            known[service] = f"{service} by `{next_steps.run_again(NEUTRAL, drill, run.inventory)}`"
+        run = runs.get(goal.run)
+        own, action = (run.routine, run.restoring) if run else ((), "")
+        if run and (drill := next((name for name in own if (goal.environment, name) not in others), "")):
+            inventory = next_steps.OWN_INVENTORY if run.without_routine else run.inventory
+            known[goal.service] = f"`{next_steps.run_again(NEUTRAL, drill, inventory)}`"
+        elif (drill := discovery.routine_drill(action)) and drill not in own:
+            copied[goal.service] = drill
         else:
-            written[service] = _to_write(run, service)
-    texts = [", ".join(known.values())] if known else []
-    texts += [text for service, text in written.items() if service not in known]
-    texts += [text for service, text in lacking.items() if service not in known | written]
-    if len(known | written | lacking) <= MOST_PROOFS:
-        drills = f": {'; '.join(texts)}"
-    else:
-        drills = " by drills that restore routine backups; write one for each service that has none"
-        drills += f"; {next_steps.NO_ROUTINE.format(service=open_findings.named(list(lacking)))}" if lacking else ""
-    return f"{drills}; {remarks.REMOVED_BY.format(reservation='the reservation')}"
-
-
-def _outside_lab(run: RunRow, service: str, drill: str) -> str:
-    """Return what to do for ``service`` outside of the lab: run ``drill``, or copy or write a drill if this is empty."""
-    if not drill:
-        return _to_write(run, service)
-    command = next_steps.run_again(NEUTRAL, drill, next_steps.OWN_INVENTORY)
-    return f"{next_steps.SEE_AGE.format(service=service)} (`{command}`)"
-
-
-def _to_write(run: RunRow | None, service: str) -> str:
-    """Return the text that a drill for ``service`` must be copied or written, with the command for this."""
-    own = run.routine if run else ()
-    text, command = next_steps.to_write(NEUTRAL, service, run.restoring if run else "", own)
-    return f"{text} (`{command}`)"
+            _, command = next_steps.to_write(NEUTRAL, goal.service, action, own)
+            written[goal.service] = f"{one_line(goal.service)} (`{command}`)"
+    copies = dict.fromkeys(drill for service, drill in copied.items() if service not in known)
+    lacking = [text for service, text in written.items() if service not in known | copied]
+    commands = ", ".join(dict.fromkeys(known.values()))
+    ways = [f"run {what}: {commands}"] if known else []
+    ways += [f"copy and run {'more' if ways else what}: `{NEUTRAL} init --with {','.join(copies)}`"] if copies else []
+    ways += [f"write {'one' if ways else f'{what},'} for {', '.join(lacking)}"] if lacking else []
+    return "; ".join(ways)

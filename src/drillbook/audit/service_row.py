@@ -9,6 +9,7 @@ from drillbook.audit.objective_states import ProvenRow
 from drillbook.audit.rehearsal_figures import RehearsedRow
 from drillbook.audit.service_groups import NAMES, Group
 from drillbook.judge.verdicts import Verdict
+from drillbook.report import open_findings
 from drillbook.report.figures import one_line
 
 NEVER = "never drilled"
@@ -58,6 +59,8 @@ class ServiceRow:
     """True when a drill of the service has an objective on detection, and awaits no alert."""
     losses: tuple[str, ...] = ()
     """Texts about known losses of data, such as a number of rows, in other drills than the drill that measured ``rpo``."""
+    without_rpo: tuple[str, ...] = ()
+    """Drills that set an RTO and no RPO, if another drill of the service sets an RPO."""
 
     @property
     def restored(self) -> str:
@@ -70,6 +73,15 @@ class ServiceRow:
         """Text with the largest loss that a rehearsal measured, for the column of the RPO."""
         _, text = rehearsal_figures.brief(self.rehearsed)
         return f"rehearsed: {text}" if text else ""
+
+    @property
+    def set_by(self) -> str:
+        """Text with the drills on which the RPO does not rest, because they set none, for the column of the RPO."""
+        return (
+            f"{open_findings.named(self.without_rpo)} set{'s' * (len(self.without_rpo) == 1)} none"
+            if self.without_rpo
+            else ""
+        )
 
     @property
     def shown_marks(self) -> str:

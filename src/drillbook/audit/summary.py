@@ -57,7 +57,9 @@ MOST_NAME, MOST_ON_SCREEN = 26, 12
 STATE_NOTE = "By the newest run of each drill of the service; a drill that failed stays failed until a run passes."
 FIGURES_NOTE = f"RTO and RPO: the longest met in a deciding run, by the controller's clock; error ± or downward {DOWNWARDS}."
 """Explanation of the columns RTO and RPO."""
-PROBE_NOTE = "A detection by a drill's own probe proves no alerting, so it is not counted among the objectives."
+SET = "Objectives set"
+SET_NOTE = "Those that its drills set."
+PROBE_NOTE = "A detection by a drill's own probe proves no alerting and is not counted."
 STANDING_LEAD = "By the newest runs"
 REHEARSED = "Rehearsed"
 REHEARSED_NOTE = (
@@ -71,6 +73,7 @@ _FIXED = {
     "nothing": wording.NO_ALERT,
     "signs": SIGNS,
     "rehearsed_term": REHEARSED,
+    "set_head": SET,
     "without_column": unproven_reasons.without_column,
 }
 
@@ -122,13 +125,13 @@ def terms(rows: Sequence[ServiceRow]) -> list[tuple[str, str]]:
     ]
     definitions = [*rules(rows), ("State", STATE_NOTE), *spans, ("Figures", FIGURES_NOTE)]
     drilled = [row for row in rows if row.state != NEVER]
-    definitions += [("Objectives proven", PROBE_NOTE)] if any(row.probed for row in drilled) else []
+    definitions += [(SET, f"{SET_NOTE} {PROBE_NOTE}" if any(row.probed for row in drilled) else SET_NOTE)] if drilled else []
     definitions += [(REHEARSED, REHEARSED_NOTE)] if any(row.restored or row.would_lose for row in drilled) else []
     return definitions if rows else []
 
 
 def _warnings(audit: Audit) -> list[Alert]:
-    return [replace(alert, text=briefing.brief(alert)) for alert in briefing.of(audit, LEAST_ALERTS)]
+    return [replace(alert, text=briefing.brief(alert), otherwise="") for alert in briefing.of(audit, LEAST_ALERTS)]
 
 
 def _fit(
@@ -159,12 +162,12 @@ def _size(row: ServiceRow, rows: Sequence[ServiceRow]) -> RowSize:
     """Return the height of the row of one service in each of three forms: with all details, without details, and as a line of
     text below the table. ``rows``: rows of all services.
     """
-    goals = (("rto", row.rto, row.restored, ()), ("rpo", row.rpo, row.would_lose, row.losses))
+    goals = (("rto", row.rto, (row.restored,), ()), ("rpo", row.rpo, (row.would_lose, row.set_by), row.losses))
     unmet = [[f"? {goal.lacking}" for goal in row.unmet if goal.key == key] for key, _, _, _ in goals]
     return row_size(
         (row.service, row.environment),
         max(1 + 2 * len(row.more) + 3 * len(unproven_reasons.without_column(row.unmet)), 3 if row.beside else 2),
-        [[*lacks, *_figure(goal), *lost, more] for lacks, (_, goal, more, lost) in zip(unmet, goals, strict=True)],
+        [[*lacks, *_figure(goal), *lost, *more] for lacks, (_, goal, more, lost) in zip(unmet, goals, strict=True)],
         [
             [*(() if goal else lacks[:1]), *_figure(goal), *lost]
             for lacks, (_, goal, _, lost) in zip(unmet, goals, strict=True)
@@ -303,8 +306,15 @@ def _row(audit: Audit, covered: CoverageRow) -> ServiceRow:
         marks=" or ".join(sorted({row.mark.strip() for row in goals if row.reserved})),
         rehearsed=tuple(row for row in audit.rehearsed if (row.environment, row.service) == key and row.run),
         probed=len(counted) < len(goals),
+        without_rpo=_without_rpo(goals),
         losses=tuple(row.loss for row in goals if row.met and row.lost and row is not rpo),
     )
+
+
+def _without_rpo(goals: Sequence[ProvenRow]) -> tuple[str, ...]:
+    """Return the drills that set an RTO and no RPO. The result is empty if no drill sets an RPO."""
+    drills = {key: {row.drill for row in goals if row.key == key} for key in ("rto", "rpo")}
+    return tuple(sorted(drills["rto"] - drills["rpo"])) if drills["rpo"] else ()
 
 
 def _longest(goals: Sequence[ProvenRow], key: str) -> ProvenRow | None:

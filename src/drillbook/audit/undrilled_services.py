@@ -33,7 +33,7 @@ def step(audit: Audit, environment: str, services: Sequence[str]) -> str:
         f"copy a drill for {open_findings.named(copy.services)}: {copy.commands(NEUTRAL)}" for copy in copies[len(ready) :]
     ]
     steps += [f"write a drill for {open_findings.named(written)}"] if written else []
-    return f"{'; '.join(steps)}; or {next_steps.EXEMPT}"
+    return "; ".join(steps)
 
 
 def _commands(audit: Audit, environment: str, drills: Sequence[str]) -> str:

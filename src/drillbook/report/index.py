@@ -166,7 +166,7 @@ def _head(trends: Sequence[DrillTrends], listed: Sequence[Row], known: Mapping[s
     """
     names = {trend.name for trend in trends}
     places = " in each environment" if len(trends) > len(names) else ""
-    if all(one.suite for one in known.values()):
+    if all(drill.suite for drill in known.values()):
         return f"Last runs of {count(len(names), 'drill')}{places}: {_standing(trends)}."
     ran = project_drills.ran(names, known)
     never = project_drills.never({row.entry.name for row in listed}, known)

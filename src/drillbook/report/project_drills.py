@@ -18,7 +18,7 @@ def ran(names: Collection[str], known: Mapping[str, Known]) -> str:
 
     ``names``: drills that ran. ``known``: drills and suites in ``drills/``, by name. It must contain a drill.
     """
-    own = {name for name, one in known.items() if not one.suite}
+    own = {name for name, drill in known.items() if not drill.suite}
     others, inside = len(set(names) - own), len(own & set(names))
     if inside == len(own):
         text = f"All {inside} drills in drills/ ran" if inside > 1 else "The only drill in drills/ ran"

@@ -17,8 +17,7 @@ that the report gives elsewhere.
 """
 
 CLOSED_BY = {
-    "removed-data-missing": "To close the finding, change the drill so that its restore also brings back the data that is newer than "
-    "the backup, for example from an archived log",
+    "removed-data-missing": "let the drill also restore the data that is newer than the backup, for example from an archived log",
 }
 """Instructions that must be followed in addition to the remedy: without them, a repetition of the drill may have the same
 finding again. The key of each entry is the code of the finding. For other codes, it is enough to follow the remedy.
@@ -32,7 +31,13 @@ def before_repeat(code: str, instruction: str) -> str:
     The result is empty if nothing else is needed. It is also empty if the instruction begins with `Compare`, because the
     cause is then still unknown.
     """
-    return f". {CLOSED_BY[code]}" if code in CLOSED_BY and not instruction.casefold().startswith("compare ") else ""
+    closing = closed_by(code, instruction)
+    return f". To close the finding, {closing}" if closing else ""
+
+
+def closed_by(code: str, instruction: str) -> str:
+    """Return the text of ``before_repeat`` as an instruction with a small first letter, without its introduction."""
+    return "" if instruction.casefold().startswith("compare ") else CLOSED_BY.get(code, "")
 
 
 def first_instruction(code: str, remedy: str) -> str:
