@@ -343,6 +343,7 @@ def on_terminal(folder, *argv, act=lambda text, pid: False, answer=b""):
     """Run the program on a terminal of 80 columns. Return its status and complete output."""
     pid, master = pty.fork()
     if pid == 0:
+        signal.signal(signal.SIGHUP, signal.SIG_DFL)  # it may be ignored here, as by nohup
         os.chdir(folder.root)
         os.execve(PROGRAM[0], [*PROGRAM, *argv], folder.environment)
     fcntl.ioctl(master, termios.TIOCSWINSZ, struct.pack("HHHH", 30, 80, 0, 0))
