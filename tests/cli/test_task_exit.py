@@ -30,3 +30,14 @@ def test_a_command_in_a_hint_is_not_broken(monkeypatch):
         f"error: wrong\n  hint: the changes of the run are still in place; close them with {command}, and run it"
     ).splitlines()
     assert f"        {command}," in lines
+
+
+def test_a_path_that_fits_only_without_the_indentation_is_not_broken(monkeypatch):
+    path = "/srv/drills/acme/reports/20261201T111040.983Z-table-dropped-96e2/report.htm"
+    monkeypatch.setattr(sys.stderr, "isatty", lambda: True, raising=False)
+    monkeypatch.setattr(shutil, "get_terminal_size", lambda: terminal_size((80, 24)))
+    assert len(path) + 8 > 80
+    assert fitted(f"error: {path} does not exist").splitlines() == ["error:", f"    {path}", "        does not exist"]
+    assert fitted(f"error: {path}/x does not exist").splitlines() == ["error:", f"  {path}/x", "        does not exist"]
+    far = path + path
+    assert f"        {far}" in fitted(f"error: {far} does not exist").splitlines(), "no indentation helps"

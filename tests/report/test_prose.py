@@ -5,7 +5,7 @@ import re
 
 import pytest
 from rich.cells import cell_len
-from rich.console import Console
+from rich.console import Console, Group
 from rich.table import Table
 from rich.text import Text
 
@@ -13,7 +13,7 @@ from drillbook.cli.console import console
 from drillbook.judge.result import Residue
 from drillbook.report.terminal import summary
 from drillbook.report.terminal.next_steps import shown_steps
-from drillbook.report.terminal.prose import Cell, Prose
+from drillbook.report.terminal.prose import Cell, Prose, wrapped
 from tests.report import samples
 
 COMMAND = (
@@ -70,6 +70,59 @@ def test_commands_that_undo_a_change_by_hand_are_printed_as_they_are(width: int)
     lines = [line.strip() for line in printed(summary.details(view), width)]
     assert f"on app-1: {by_hand}" in lines
     assert COMMAND in lines
+
+
+def on_terminal(what: object, width: int) -> list[str]:
+    out = Console(file=io.StringIO(), width=width, color_system=None, force_terminal=True)
+    out.print(what, crop=False)
+    return out.file.getvalue().splitlines()  # type: ignore[attr-defined]
+
+
+BY_HAND = (
+    (
+        "on db-1, restore the service from its newest verified backup as your own runbook describes: the table is dropped;\n"
+        "to find that backup, read the fact `location` of the steps that took backups"
+    ),
+    (
+        'on db-1, do the work of the action postgres.admit_table with {"service": "database"};\n'
+        "`drillbook actions postgres.admit_table` describes it, and a drill with this single step runs it"
+    ),
+)
+
+
+@pytest.mark.parametrize("by_hand", BY_HAND)
+@pytest.mark.parametrize("width", [60, 80, 100])
+def test_sentences_on_an_undo_by_hand_are_broken_between_words(by_hand: str, width: int) -> None:
+    left = Residue(step="inject.1", host="db-1", what="x", why="y", by_hand=by_hand)
+    view = samples.failed()
+    view = view.model_copy(update={"result": view.result.model_copy(update={"residue": (left,)})})
+    lines = printed(Group(*summary.residue_lines(view)), width)
+    assert max(map(cell_len, lines)) <= width
+    assert by_hand.replace("\n", " ") in " ".join(" ".join(lines).split())
+
+
+PATH = "/srv/drills/acme/reports/20261201T111040.983Z-table-dropped-96e2/report.htm"
+
+
+def test_a_path_that_does_not_fit_behind_its_label_has_a_line_of_its_own_on_a_terminal() -> None:
+    assert len(PATH) == 75
+    what = Prose(Text(PATH), 2, label=Text("report "))
+    assert on_terminal(what, 84) == [f"  report {PATH}"]
+    assert on_terminal(what, 80) == ["  report", f"    {PATH}"]
+    assert on_terminal(what, 78) == ["  report", f"  {PATH}"]
+    assert on_terminal(what, 75) == ["  report", PATH]
+    assert on_terminal(what, 74) == [f"  report {PATH}"], "no indentation helps"
+    assert printed(what, 80) == [f"  report {PATH}"], "a pipe has room"
+    words = Prose(Text(f"written to {PATH} and signed"), 8)
+    assert on_terminal(words, 80) == ["        written to", f"    {PATH}", "        and signed"]
+
+
+def test_a_path_in_a_printed_line_has_a_smaller_indentation_if_it_then_fits() -> None:
+    assert wrapped(Text(f"      written to {PATH} and signed"), 80).plain.splitlines() == [
+        "      written to",
+        f"    {PATH}",
+        "      and signed",
+    ]
 
 
 def test_a_pipe_gets_the_whole_command(capsys: pytest.CaptureFixture[str]) -> None:

@@ -18,6 +18,8 @@ from drillbook.installation import extras
 from drillbook.installation.program_name import as_called
 
 P = ParamSpec("P")
+INDENT = 8
+"""Indentation, in columns, of the continued lines of a message."""
 
 
 class Dry(Enum):
@@ -68,19 +70,22 @@ def told(dry: Dry) -> Callable[[Callable[P, int | None]], Callable[P, None]]:
 
 def fitted(text: str) -> str:
     """Return ``text`` with its long lines broken at blanks, so that a terminal breaks neither words nor commands that
-    people copy. If standard error is not a terminal, return ``text`` as it is."""
+    people copy. A continued line is indented, but less if a path then fits. If standard error is not a terminal, return
+    ``text`` as it is.
+    """
     if not sys.stderr.isatty():
         return text
-    from drillbook.report.terminal.prose import parts  # noqa: PLC0415  slow to load
+    from drillbook.report.terminal.prose import parts, reduced  # noqa: PLC0415  slow to load
 
     width = shutil.get_terminal_size().columns - 1
-    indent = " " * 8
-    return "\n".join(
-        line
-        if len(line) <= width or line.startswith("  | ")
-        else f"\n{indent}".join(line[begin:end] for begin, end in parts(line, width, width - len(indent)))
-        for line in text.splitlines()
-    )
+    lines: list[str] = []
+    for line in text.splitlines():
+        if len(line) <= width or line.startswith("  | "):
+            lines.append(line)
+            continue
+        broken = [line[begin:end] for begin, end in parts(line, width, width - INDENT)]
+        lines += [" " * (reduced(INDENT, part, width) if number else 0) + part for number, part in enumerate(broken)]
+    return "\n".join(lines)
 
 
 def is_dry(context: Context) -> bool:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 from drillbook.exits import Exit
 from drillbook.judge import residue
 from drillbook.judge.result import Injection, Residue, RunView
@@ -11,6 +13,8 @@ from drillbook.report.figures import count
 
 COMMANDS = "in this order:"
 """Words in the first line of the instructions for an undo by hand, if the instructions are a list of commands."""
+_COMMAND = re.compile(r"on \S+( as \S+)?: ")
+"""Pattern of the words before the only command of an undo by hand, such as ``on app-1: rm -rf /tmp/x``."""
 FAILED, UNRECORDED = "could not be undone", "no undo recorded"
 """States of a change. ``UNRECORDED``: the controller died before an undo, so the target may have undone the change by itself."""
 NOT_ALL_UNDONE = "some changes could not be undone"
@@ -41,6 +45,11 @@ def state(view: RunView, change: Residue) -> str:
 def is_commands(by_hand: str) -> bool:
     """Return True when the instructions for an undo by hand are a list of commands, which reports show unchanged."""
     return COMMANDS in by_hand.partition("\n")[0]
+
+
+def has_commands(by_hand: str) -> bool:
+    """Return True when the instructions for an undo by hand contain a command that stands outside of backticks."""
+    return is_commands(by_hand) or _COMMAND.match(by_hand) is not None
 
 
 def heading(view: RunView) -> str:

@@ -1,7 +1,8 @@
 """Text whose commands can be copied from a terminal and from a log.
 
 Lines are broken between words. A command in backticks, a command of Drillbook after a colon, and a long path count as one word. A
-word that is longer than a line is never broken: it begins on a line of its own, and the terminal wraps it.
+word that is longer than a line is never broken: it begins on a line of its own. On a terminal, this line has a smaller indentation
+if the word then fits. Otherwise the terminal wraps the word.
 """
 
 from __future__ import annotations
@@ -27,6 +28,9 @@ Such a mark stands before a number, or at the beginning of a line, a clause or a
 _AFTER = re.compile(r"(?<=[^\s.:;]) (?=[†‡§¶]+(?:$|[\s.,;:)\N{NO-BREAK SPACE}]))")
 """Pattern of a blank before a mark, such as ``†``, that belongs to the text before the blank."""
 
+SMALLER = (4, 2, 0)
+"""Indentations, in columns, of a long word, such as a path, that does not fit behind a larger one."""
+
 
 @dataclass(frozen=True, slots=True)
 class Prose:
@@ -50,6 +54,13 @@ class Prose:
         start = self.indent + self.label.cell_len
         before = Text.assemble(" " * self.indent, self.label)
         for line in self._lines(max(1, options.max_width - start)):
+            fits = self.verbatim or not console.is_terminal
+            indent = start if fits else reduced(start, line.plain, options.max_width)
+            if indent < start:
+                before.rstrip()
+                if before:
+                    yield from before.render(console, end="\n")
+                before = Text(" " * indent)
             whole = Text.assemble(before, line) if line or self.label else line
             yield from whole.render(console, end="\n")
             before = Text(" " * start)
@@ -99,16 +110,24 @@ def _folded(text: Text, width: int, console: Console) -> Iterator[Text]:
         yield from text[begin:end].wrap(console, width, overflow="fold")
 
 
+def reduced(indent: int, line: str, width: int) -> int:
+    """Return the indentation of ``line``: ``indent``, or a smaller one if ``line`` fits ``width`` columns only with that."""
+    choices = (indent, *(smaller for smaller in SMALLER if smaller < indent))
+    return next((choice for choice in choices if choice + cell_len(line) <= width), indent)
+
+
 def wrapped(text: Text, width: int) -> Text:
     """Return ``text`` with line feeds between words, so that its lines have at most ``width`` columns. Only a line that consists
-    of one long word is wider. A continued line has the indentation of its beginning. Blanks at the end of a line are kept.
+    of one long word is wider. A continued line has the indentation of its beginning, or a smaller one if a long word then fits.
+    Blanks at the end of a line are kept.
     """
     lines: list[Text] = []
     for line in text.split("\n", allow_blank=True):
         indent = len(line.plain) - len(line.plain.lstrip(" "))
         *ranges, (last, _) = parts(line.plain, width, max(1, width - indent))
         lines += [
-            Text.assemble(" " * indent if begin else "", line[begin:end]) for begin, end in (*ranges, (last, len(line)))
+            Text.assemble(" " * reduced(indent, line.plain[begin:end].rstrip(), width) if begin else "", line[begin:end])
+            for begin, end in (*ranges, (last, len(line)))
         ]
     return Text("\n").join(lines)
 

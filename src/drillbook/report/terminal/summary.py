@@ -268,9 +268,14 @@ def residue_lines(view: RunView) -> list[RenderableType]:
                 below=int(bool(closed)),
             ),
         ]
-        by_hand = Text(f"by hand, if `drill.recover` does not help:\n{shown(as_called(residue.by_hand))}")
-        parts += [] if closed else [Prose(by_hand, 4, below=1, verbatim=True)]
+        parts += [] if closed else [_by_hand(residue)]
     return parts
+
+
+def _by_hand(residue: Residue) -> Prose:
+    """Return instructions to undo a change by hand. Lines with commands are never broken."""
+    by_hand = Text(f"by hand, if `drill.recover` does not help:\n{shown(as_called(residue.by_hand))}")
+    return Prose(by_hand, 4, below=1, verbatim=residue_state.has_commands(residue.by_hand))
 
 
 def _head(view: RunView, residue: Residue) -> Prose:
