@@ -16,6 +16,7 @@ from drillbook.cli import audit as desk
 from tests.audit import stories
 from tests.audit.stories import BASIS, REHEARSE, SITE, Book
 from tests.audit.test_chain import audited
+from tests.audit.test_told_of_runs import kept
 from tests.report.test_agreement import plain
 from tests.report.test_browser import chrome
 from tests.report.test_reading_on_duty import opened
@@ -74,6 +75,30 @@ def test_the_loss_of_a_backup_that_was_not_restored_does_not_count(book):
     row = only(audited(book))
     assert (row.lost, row.basis) == ("not measured", "")
     assert row.notes == ("2 min 9 s \u00b1 2 s was measured for www-2.tar.gz, but www-1.tar.gz was restored",)
+
+
+def test_an_rpo_with_a_reservation_keeps_it_after_a_rehearsal_and_its_note_says_so(book):
+    """A rehearsal shows the age of a routine backup. It restores into a sandbox, so it proves no RPO."""
+    passed = kept(book, "passed")
+    (goal,) = [row for row in passed.proven if row.reserved]
+    rehearsal = rehearsal_figures.RehearsedRow(
+        goal.environment, goal.service, "routine", "dumps", "postgres", 1, 1, "r", "", 4.0, None, 484.0, 1.0, "", ()
+    )
+    noted = tuple(rehearsal_figures.noted(passed.proven, [rehearsal]))
+    (row,) = [row for row in noted if row.reserved]
+    note = f"routine restored a routine backup, 8 min 4 s \u00b1 1 s old; {rehearsal_figures.STAYS}"
+    assert row.notes == (*goal.notes, note)
+    assert [row for row in noted if not row.reserved] == [row for row in passed.proven if not row.reserved]
+    known = replace(passed, proven=noted, rehearsed=(rehearsal,))
+    assert not [one for one in alerts(known) if "the drill itself took" in one.text]
+    for page in (html.render(known), markdown.render(known)):
+        assert plain(page).replace("\N{NO-BREAK SPACE}", " ").count(note) == 1
+    for other in (
+        replace(rehearsal, taken="a backup of a drill"),
+        replace(rehearsal, loss_s=None),
+        replace(rehearsal, service="x"),
+    ):
+        assert tuple(rehearsal_figures.noted(passed.proven, [other])) == passed.proven
 
 
 def test_a_drill_with_a_fault_is_no_rehearsal(book):

@@ -108,17 +108,20 @@ def test_each_service_with_a_reservation_has_the_drill_that_proves_it_or_that_mu
 
     one = told(passed)
     copy = "copy and run a drill that restores a routine backup: `drillbook init --with routine-database`"
-    assert (one.step, one.otherwise) == (f"{copy}. {shows}", ", and removes the reservation if it restores in place")
+    stays = "; the reservation stays until a drill restores in place a backup that it did not take itself"
+    assert (one.step, one.otherwise) == (f"{copy}. {shows}", stays)
     known = replace(passed, runs=(replace(run, routine=("restore-newest", "other"), inventory="staging"),))
     drill = "`drillbook drill restore-newest --inventory"
     assert told(known).step == f"run a drill that restores a routine backup: {drill} staging`. {shows}"
     lab = replace(known, runs=(replace(known.runs[0], without_routine=True),))
-    one = told(lab)
-    assert one.step == f"run a drill that restores a routine backup with your own inventory: {drill} NAME`. {shows}"
-    assert one.otherwise.endswith(f"in place. The lab keeps no routine backups of {run.service}")
-    assert f"{shows}, and removes the reservation" in plain(markdown.render(lab))
+    none = f"(the lab keeps none of {run.service})"
+    with_own = "run a drill that restores a routine backup with your own inventory"
+    assert told(lab).step == f"{with_own}: {drill} NAME` {none}. {shows}"
+    bare = replace(passed, runs=(replace(run, without_routine=True),))
+    assert told(bare).step == f"{with_own} {none}. {shows}", "a copy could not work in the lab"
+    assert f"{shows}{stays}" in plain(markdown.render(lab))
     assert shows in plain(summary.render(lab))
-    assert "removes the reservation" not in plain(summary.render(lab)), "the page has no room for it"
+    assert stays not in plain(summary.render(lab)), "the page has no room for it"
     goals = [replace(row, service=f"{row.service}-{number}") for row in passed.proven for number in range(4)]
     assert told(replace(passed, proven=tuple(goals))).step == (
         "run drills that restore a routine backup, and write one for each service that has none. They show how old it is"
@@ -145,7 +148,8 @@ def test_one_command_copies_the_drills_of_all_services_with_a_reservation(passed
     )
     some = replace(both, runs=(replace(run, without_routine=True), cache))
     assert told(some).startswith(
-        f"copy and run drills that restore a routine backup (that of {run.service} with your own inventory): `"
+        "copy and run a drill that restores a routine backup: `drillbook init --with routine-cache` "
+        f"(the lab keeps none of {run.service}). It shows how old the backup is"
     )
     bare = replace(both, runs=(run, replace(cache, restoring="own.restore")))
     assert told(bare).endswith("; write one for cache (`drillbook actions own.restore`). They show how old it is")
@@ -220,9 +224,9 @@ def test_rows_that_are_known_to_be_lost_stand_in_the_summary_beside_a_longer_rpo
 @pytest.mark.parametrize(
     ("mark", "steps"),
     [
-        (MARK, ["copy and run a drill"]),
+        (MARK, ["run a drill that restores"]),
         (SHORT_MARK, ["back up more often"]),
-        (f"{SHORT_MARK}{MARK}", ["copy and run a drill", "back up more often"]),
+        (f"{SHORT_MARK}{MARK}", ["run a drill that restores", "back up more often"]),
         (OWN_ROWS_MARK, ["compare the content"]),
         (f"{SHORT_MARK}{OWN_ROWS_MARK}", ["back up more often", "compare the content"]),
     ],

@@ -95,3 +95,8 @@ def test_the_drill_to_copy_restores_such_a_service(kind, service, drill):
     assert entries.to_copy(kind, service) == drill
     assert entries.to_copy(kind, service, {"another"}) == drill
     assert entries.to_copy(kind, service, {drill, "another"}) == "", "the project has it"
+
+
+def test_no_drill_of_backups_that_a_lab_lacks_is_to_be_copied_for_its_services():
+    assert entries.to_copy("qdrant", "vectors", lab=True) == "vectors-diverged"
+    assert entries.to_copy("redis", "cache", lab=True) == "rehearse-cache"

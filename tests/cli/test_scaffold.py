@@ -79,6 +79,16 @@ def test_every_entry_of_the_catalogue_can_be_added_to_a_new_project(tmp_path):
     assert "drills/restore-newest.yml" in scaffold.free(tmp_path, names=chosen)
 
 
+def test_a_copied_drill_that_no_lab_can_run_is_told(tmp_path, capsys):
+    scaffold.init(tmp_path)
+    capsys.readouterr()
+    scaffold.init(tmp_path, names=["routine-cache", "routine-database"])
+    said = " ".join(capsys.readouterr().out.split())
+    assert "routine-database needs an inventory of your own: the lab keeps no such backups" in said
+    scaffold.init(tmp_path, names=["rehearse-cache"])
+    assert "the lab keeps" not in capsys.readouterr().out
+
+
 def test_nothing_is_overwritten(tmp_path):
     (tmp_path / "tasks.py").write_text("mine\n")
     with pytest.raises(UsageError, match=r"tasks\.py"):

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from drillbook.engine.step_findings import NO_JOB, of_step
+from drillbook.engine.step_findings import NO_JOB, of_missing_routine, of_step
 from drillbook.findings import finding
 from drillbook.plan.planner import make
 from drillbook.project.project import Project
@@ -33,6 +33,7 @@ def remedy(project, drill, *, lab=True, phase="backup", problem=MISSING):
 @pytest.mark.parametrize("drill", ["routine-database", "routine-vectors", "routine-shop"])
 def test_the_remedy_of_a_missing_routine_backup_says_that_the_lab_has_none(project, drill):
     assert remedy(project, drill) == NO_JOB
+    assert of_missing_routine(make(project.drill(drill), project.inventory("lab"))) == NO_JOB, "for drill.check"
     assert remedy(project, drill, lab=False) == MISSING.remedy
 
 

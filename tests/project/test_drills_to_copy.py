@@ -54,6 +54,18 @@ def test_a_drill_of_another_service_of_the_environment_is_left_out():
     assert template == Copy("object-corrupted", ("files",)), "the lab's services are in another environment"
 
 
+def test_a_drill_of_routine_backups_is_not_copied_where_only_a_lab_would_run_it():
+    def of(*listed):
+        inventories = Inventories("lab", listed)
+        return drills_to_copy.of(["vectors"], {"vectors": "qdrant"}, (), inventories, listed[0].environment)
+
+    lab = Listed("lab", "lab", True, frozenset({"vectors"}))
+    copied = [Copy("routine-vectors", ("vectors",))]
+    assert of(lab) == [Copy("vectors-diverged", ("vectors",))]
+    assert of(Listed("own", "staging", False, frozenset({"vectors"}))) == copied
+    assert of(lab, Listed("own", "lab", False, frozenset({"vectors"}))) == copied
+
+
 def test_nothing_is_copied_twice_or_for_an_unknown_kind():
     assert copies("cache", "queue", own={"rehearse-cache"}) == []
     assert drills_to_copy.of(["cache"], KINDS, ()) == [Copy("rehearse-cache", ("cache",))]

@@ -287,6 +287,10 @@ def test_backups_that_cannot_be_listed_are_a_doubt_unless_a_step_may_make_them(p
     assert source.candidates(ctx) == []
     (told,) = doubts
     assert told.startswith("the backup of nightly that the drill uses: no backups can be read from")
+    assert "Correct " in told
+    source.candidates(replace(ctx, no_backups="Nobody takes them here."))
+    assert doubts[1].endswith(". Nobody takes them here.")
+    assert "Correct " not in doubts[1]
 
 
 def test_an_empty_place_is_a_doubt_also_when_an_earlier_step_selects_the_backup(place, tmp_path):

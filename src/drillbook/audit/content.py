@@ -19,7 +19,7 @@ from drillbook.audit.missed_drills import NEVER, MissedRow, Ran, missed, moment_
 from drillbook.audit.objective_states import ProvenRow, proven
 from drillbook.audit.period import Period
 from drillbook.audit.records import Record, Stray
-from drillbook.audit.rehearsal_figures import RehearsedRow, rehearsed
+from drillbook.audit.rehearsal_figures import RehearsedRow, noted, rehearsed
 from drillbook.audit.run_rows import RunRow, changes_left, run_row
 from drillbook.audit.suites import Suite, missing_runs
 from drillbook.audit.timelines import Known
@@ -249,6 +249,7 @@ def _of_journals(
     rows = tuple(run_row(run) for run in runs)
     verdicts = _verdicts(rows)
     covered = coverage.coverage(runs, earlier, period, today)
+    rehearsals = tuple(rehearsed(runs))
     return Audit(
         period=period,
         whole=whole,
@@ -261,8 +262,8 @@ def _of_journals(
         outside=len(kept) - len(runs),
         runs=rows,
         coverage=tuple(covered),
-        proven=tuple(proven(runs, earlier)),
-        rehearsed=tuple(rehearsed(runs)),
+        proven=tuple(noted(proven(runs, earlier), rehearsals)),
+        rehearsed=rehearsals,
         plots=tuple(trend.plots(runs, period)),
         findings=tuple(findings(runs)),
         operators=tuple(_operators(kept, period)),

@@ -7,10 +7,11 @@ and proves no objective. Its figures are shown separately from those of drills.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from drillbook.audit.coverage import by_drill
+from drillbook.audit.objective_states import ProvenRow
 from drillbook.audit.records import UNKNOWN, Record, planned_services, planned_steps
 from drillbook.judge.result import StepResult
 from drillbook.judge.verdicts import Verdict
@@ -44,6 +45,9 @@ SHORT = (
     "loss. A loss without ± has no sampling error: the time of the newest data is exact by that clock."
 )
 """Shorter text than ``LEAD``, for places with less room. It explains the figures of rehearsals."""
+
+STAYS = "the reservation stays until a drill restores in place a backup that it did not take itself"
+"""Words that a rehearsal of a routine backup does not remove the reservation of an RPO, because it restores into a sandbox."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,6 +85,11 @@ class RehearsedRow:
     def share(self) -> str:
         """Text with two numbers: the rehearsals in the period that passed, and all rehearsals in the period."""
         return f"{self.passed} of {count(self.runs, 'run')} passed"
+
+    @property
+    def tells_age(self) -> bool:
+        """True if the rehearsal measured the age of a backup that no drill had taken."""
+        return self.loss_s is not None and not self.taken
 
     @property
     def restored(self) -> str:
@@ -137,6 +146,19 @@ def largest(rows: Iterable[RehearsedRow]) -> RehearsedRow | None:
     """Return the row with the largest sum of measured loss and measurement error. Returns None when no loss was measured."""
     known = (row for row in rows if row.loss_s is not None)
     return max(known, key=lambda row: (row.loss_s or 0.0) + (row.error_s or 0.0), default=None)
+
+
+def noted(goals: Iterable[ProvenRow], rows: Sequence[RehearsedRow]) -> Iterator[ProvenRow]:
+    """Yield ``goals``. An RPO that has a reservation because its drill took the restored backup gets a note on the rehearsal of a
+    routine backup of the service, if there was one: the age of the backup, and that the reservation stays.
+    """
+    for goal in goals:
+        known = [row for row in rows if (row.environment, row.service) == (goal.environment, goal.service) and row.tells_age]
+        if known and goal.reserved and remarks.FRESH in remarks.reasons(goal.mark):
+            note = f"{known[-1].drill} restored a routine backup, {known[-1].figure} old; {STAYS}"
+            yield replace(goal, notes=(*goal.notes, note))
+        else:
+            yield goal
 
 
 def brief(rows: Sequence[RehearsedRow]) -> tuple[str, str]:

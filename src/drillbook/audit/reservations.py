@@ -11,6 +11,7 @@ from collections.abc import Collection, Iterator, Sequence
 from drillbook.audit.alert import NEXT_RUN, NEXT_RUNS, Alert, Topic, drill_key, is_open, joint_owner, owner_of
 from drillbook.audit.content import Audit
 from drillbook.audit.objective_states import ProvenRow
+from drillbook.audit.rehearsal_figures import STAYS
 from drillbook.installation.program_name import NEUTRAL
 from drillbook.report import next_steps, open_findings, remarks
 from drillbook.report.figures import one_line
@@ -33,13 +34,8 @@ RESERVATIONS = {
 """Text and next step for an objective that is met with a reservation. The key of each entry is the reason for the
 reservation. The step for a fresh backup depends on the service; see ``_routine_proofs``.
 """
-SHOWN_BY = (
-    ("It shows how old the backup is", ", and removes the reservation if it restores in place"),
-    ("They show how old it is", ", and remove the reservation if they restore in place"),
-)
-"""Words for the results of a drill that restores a routine backup, in two parts. The first pair is about one drill, the second
-about several.
-"""
+SHOWN_BY = ("It shows how old the backup is", "They show how old it is")
+"""Words for what a drill that restores a routine backup shows. The first text is about one drill, the second about several."""
 
 
 def of(audit: Audit, owners: dict[tuple[str, str], str], told: Collection[str] = ()) -> Iterator[Alert]:
@@ -87,11 +83,11 @@ def _told(audit: Audit, goal: ProvenRow) -> bool:
 def _age_known(audit: Audit, goal: ProvenRow) -> bool:
     """Return True if the age of routine backups of the service is known: a rehearsal in the period restored a backup that no
     drill had taken, and measured how much data would be lost. In this case, the alert about RPOs of backups that drills took
-    does not mention ``goal``.
+    does not mention ``goal``; see ``rehearsal_figures.noted`` for the note that stands beside the RPO instead.
     """
     place = (goal.environment, goal.service)
     rows = [row for row in audit.rehearsed if (row.environment, row.service) == place]
-    return any(row.loss_s is not None and not row.taken for row in rows)
+    return any(row.tells_age for row in rows)
 
 
 def _routine_proofs(audit: Audit, goals: Sequence[ProvenRow]) -> tuple[str, str]:
@@ -99,27 +95,26 @@ def _routine_proofs(audit: Audit, goals: Sequence[ProvenRow]) -> tuple[str, str]
 
     The step is to run a drill that restores a routine backup of each service. It has the commands that run drills of the project,
     then the command that copies drills of the catalogue, and then what must be written. A drill is not named if it restored a
-    backup that a drill had taken. For more than ``MOST_PROOFS`` services, the step names no commands. If services are in a lab
-    without routine backups of them, the step asks for an inventory of the team, and the remark says why.
+    backup that a drill had taken. For more than ``MOST_PROOFS`` services, the step names no commands. A lab may keep no routine
+    backups of a service. For such a service, the step says this, and names no drill that would have to run in the lab.
     """
     services = {goal.service for goal in goals}
     lab = {run.run for run in audit.runs if run.without_routine}
     bare = list(dict.fromkeys(goal.service for goal in goals if goal.run in lab))
-    without = open_findings.named(bare) if bare else ""
-    what = "a drill that restores a routine backup" if len(services) == 1 else "drills that restore a routine backup"
-    if without:
-        everywhere = all(goal.run in lab for goal in goals)
-        what += " with your own inventory" if everywhere else f" (that of {without} with your own inventory)"
+    everywhere = len(bare) == len(services)
+    several = len(services) > 1 and (everywhere or len(services) - len(bare) > 1)
+    what = "drills that restore a routine backup" if several else "a drill that restores a routine backup"
+    if everywhere:
+        what += " with your own inventory"
     many = len(services) > MOST_PROOFS
     ways = f"run {what}, and write one for each service that has none" if many else _ways(audit, goals, what)
-    shows, removes = SHOWN_BY[len(services) > 1]
-    lacks = next_steps.NO_ROUTINE.format(service=without)
-    return f"{ways}. {shows}", f"{removes}. {lacks[:1].upper()}{lacks[1:]}" if without else removes
+    lacks = f" (the lab keeps none of {open_findings.named(bare)})" if bare else ""
+    return f"{ways or f'run {what}'}{lacks}. {SHOWN_BY[several]}", f"; {STAYS}"
 
 
 def _ways(audit: Audit, goals: Sequence[ProvenRow], what: str) -> str:
-    """Return the commands that run, copy or write drills which restore a routine backup of each service in ``goals``.
-    ``what``: words for these drills."""
+    """Return the commands that run, copy or write drills which restore a routine backup of each service in ``goals``. No drill
+    is copied or written for a service of a lab that has no routine backups of it. ``what``: words for the drills."""
     others = {(row.environment, row.drill) for row in audit.rehearsed if row.taken}
     runs = {run.run: run for run in audit.runs}
     known: dict[str, str] = {}
@@ -131,6 +126,8 @@ def _ways(audit: Audit, goals: Sequence[ProvenRow], what: str) -> str:
         if run and (drill := next((name for name in own if (goal.environment, name) not in others), "")):
             inventory = next_steps.OWN_INVENTORY if run.without_routine else run.inventory
             known[goal.service] = f"`{next_steps.run_again(NEUTRAL, drill, inventory)}`"
+        elif run and run.without_routine:
+            continue
         elif (drill := discovery.routine_drill(action)) and drill not in own:
             copied[goal.service] = drill
         else:

@@ -18,7 +18,7 @@ import yaml
 from drillbook.catalog import shipped_files
 from drillbook.errors import UnknownName
 from drillbook.language.strict import did_you_mean
-from drillbook.sdk import rehearsal
+from drillbook.sdk import discovery, rehearsal
 
 DURATIONS = "durations.json"
 """Name of the file with the measured durations of lab runs. It contains the duration of each drill and suite, in
@@ -106,14 +106,16 @@ def breaking(kind: str) -> bool:
     return any(entry.breaks and entry.subject == kind for entry in entries())
 
 
-def to_copy(kind: str, service: str = "", own: Container[str] = ()) -> str:
+def to_copy(kind: str, service: str = "", own: Container[str] = (), *, lab: bool = False) -> str:
     """Return the name of the best shipped drill to copy for a service of ``kind``. The result is empty if there is none.
 
     Only drills that restore a service of this kind are considered. Each shipped drill was written for a service of a lab. A
     drill is preferred if this service has the name ``service``. A rehearsal is preferred to a drill that injects a fault.
-    ``own``: names of the project's drills. If the best drill is already among them, the result is empty.
+    ``own``: names of the project's drills. If the best drill is already among them, the result is empty. ``lab``: True for a
+    service of a lab. Drills of backups that no lab has are then left out.
     """
-    fitting = [entry for entry in entries() if entry.sort == "drill" and entry.subject == kind and entry.service]
+    drills = [entry for entry in entries() if entry.sort == "drill" and entry.subject == kind and entry.service]
+    fitting = [entry for entry in drills if not (lab and discovery.needs_backup_job(entry.name))]
     best = sorted(fitting, key=lambda entry: (entry.service != service, entry.breaks, entry.lab != "embedded"))
     return best[0].name if best and best[0].name not in own else ""
 

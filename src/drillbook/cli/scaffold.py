@@ -21,8 +21,10 @@ from drillbook.exits import Exit
 from drillbook.installation.program_name import as_called, program
 from drillbook.language.lists import listed
 from drillbook.plan import schema
+from drillbook.report import open_findings
 from drillbook.report.terminal.next_steps import shown_steps
 from drillbook.report.terminal.prose import Prose
+from drillbook.sdk import discovery
 
 FILES = {
     "inventory/staging.yml": "staging.yml",
@@ -80,7 +82,7 @@ def init(
     after = looked.commands(new=not grows) if looked else REHEARSAL if answers else () if grows else FIRST
     missing = _blanks(answers) + (looked.remarks() if looked else [])
     head = f"added to {folder.resolve()}:" if grows else f"a new project in {folder.resolve()}:"
-    later = [*([OWN_HOSTS] if after == FIRST else []), *_of_ci(content)]
+    later = [*([OWN_HOSTS] if after == FIRST else []), *_of_jobs(names), *_of_ci(content)]
     _tell(folder, list(content), [*_copied(names), *after], missing, head)
     for line in later:
         console().print(Prose(Text(line), 4))
@@ -91,6 +93,15 @@ def _blanks(answers: Answers | None) -> list[str]:
     """Return instructions to replace the placeholders in the inventory of a new project."""
     missing = blanks(answers) if answers else []
     return [f"replace {', '.join(missing)} in inventory/rehearsal.yml"] if missing else []
+
+
+def _of_jobs(names: Sequence[str]) -> list[str]:
+    """Return a line about copied drills that restore the backups of a team's own job, and so cannot pass in a lab."""
+    drills = [name for name in names if discovery.needs_backup_job(name)]
+    verb = "needs" if len(drills) == 1 else "need"
+    return (
+        [f"{open_findings.named(drills)} {verb} an inventory of your own: the lab keeps no such backups"] if drills else []
+    )
 
 
 def _of_ci(content: dict[str, str]) -> list[str]:

@@ -14,6 +14,7 @@ from typing import Any
 from drillbook.engine import later_commands, unlisted_commands
 from drillbook.engine.parallel import on_each
 from drillbook.engine.step_context import Stage
+from drillbook.engine.step_findings import of_missing_routine
 from drillbook.engine.steps import for_ready
 from drillbook.engine.verify_logins import Logins
 from drillbook.errors import DrillbookError, WrongPassword, message_of
@@ -152,6 +153,7 @@ class _Check:
                 origins=origins(stage.plan.steps, self.step),
                 changed=self.changed,
                 disturbed=self.disturbed,
+                no_backups=of_missing_routine(stage.plan),
                 verified=self.verified,
                 printed=self.printed,
                 unanswered=self.unanswered,

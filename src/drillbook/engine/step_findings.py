@@ -14,8 +14,8 @@ from drillbook.sdk.service import kind_of
 _ANSWERED = re.compile(r"status [1-4]\d\d\b")
 """Regular expression for an HTTP status below 500: the service answered, and the answer is not an error of the server."""
 NO_JOB = (
-    "The lab has no job that takes routine backups of this service. Run the drill with an inventory of your own, or place a "
-    "backup where the drill looks for it."
+    "The lab keeps no routine backups of this service. Run the drill with an inventory of your own, or place a backup where the "
+    "drill looks for it."
 )
 """Remedy for a routine backup that is missing in a lab."""
 
@@ -29,13 +29,16 @@ def of_step(problem: Finding, step: PlannedStep, plan: Plan) -> Finding:
     remedy = problem.remedy
     if answered and step.line:
         remedy += f" If the answer is right, correct the expectation in `{step.line}`."
-    if problem.code == "backup-missing" and step.phase == "backup" and _without_routine(plan):
-        remedy = NO_JOB
+    if problem.code == "backup-missing" and step.phase == "backup":
+        remedy = of_missing_routine(plan) or remedy
     return problem.model_copy(update={"step": step.id, "remedy": remedy})
 
 
-def _without_routine(plan: Plan) -> bool:
-    """Return True for a drill that takes no backup itself, in a lab that has no routine backups of its service."""
+def of_missing_routine(plan: Plan) -> str:
+    """Return the remedy for a missing routine backup, if the drill takes no backup itself and runs in a lab that has no routine
+    backups of its service. The result is empty for any other drill.
+    """
     service = plan.inventory.services.get(plan.service)
     own = service is not None and discovery.own_backups(kind_of(service))
-    return bool(plan.inventory.lab) and not own and all(step.effect is Effect.READ for step in plan.phase("backup"))
+    lacks = plan.inventory.lab and not own and all(step.effect is Effect.READ for step in plan.phase("backup"))
+    return NO_JOB if lacks else ""

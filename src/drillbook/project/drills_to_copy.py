@@ -53,13 +53,15 @@ def of(
 
     First come the drills that can run without changes. Among these, the drills that inject no fault come first. A drill is
     left out if it names another service of the environment, because its copy would restore that service and none of
-    ``services``. ``kinds``: kind of each service, by its name. ``own``: names of the project's drills.
+    ``services``. It is also left out if it restores routine backups that a lab does not have, and the environment has no other
+    inventory than those of labs. ``kinds``: kind of each service, by its name. ``own``: names of the project's drills.
     """
     listed = inventories.listed if inventories else ()
+    in_lab = {each.is_lab for each in listed if each.environment == environment} == {True}
     others = {name for each in listed if each.environment == environment for name in each.services} | set(services)
     services_by_copy: dict[tuple[str, str, str], list[str]] = {}
     for service in services:
-        drill = entries.to_copy(kinds.get(service, ""), service, own)
+        drill = entries.to_copy(kinds.get(service, ""), service, own, lab=in_lab)
         if drill and entries.find(drill).service not in others - {service}:
             services_by_copy.setdefault((drill, *_needs(drill, service, inventories, environment)), []).append(service)
     copies = [Copy(drill, tuple(its), *needs) for (drill, *needs), its in services_by_copy.items()]

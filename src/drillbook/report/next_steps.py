@@ -141,19 +141,19 @@ def age_of_routine(view: RunView) -> tuple[str, str] | None:
 
 def _age_of_routine(view: RunView, inventory: str = "") -> tuple[str, str] | None:
     """Return the suggestion of ``age_of_routine`` for any inventory. ``inventory``: name of the inventory in the command, if it
-    is not that of the run."""
+    is not that of the run. No drill to copy is then named, because the copy could not work in the lab."""
     row = row_of(view.result, "rpo")
     fresh = row is not None and row.state == RESERVED and (MARK in row.mark or RECENT_MARK in row.mark)
     if not fresh or view.routine is None or view.result.verdict is not Verdict.PASSED:
         return None
     service = one_line(view.result.service)
     if view.routine:
-        drill = one_line(view.routine[0])
-        return (
-            SEE_AGE.format(service=service),
-            f"{view.program} drill {drill}{on(one_line(inventory or view.inventory))}",
-        )
-    return to_write(view.program, service, restoring(view.result.steps))
+        place = inventory or view.inventory
+        return SEE_AGE.format(service=service), run_again(view.program, view.routine[0], place)
+    action = restoring(view.result.steps)
+    if inventory and discovery.routine_drill(action):
+        return "choose a drill that restores one", f"{view.program} catalog --for {action.partition('.')[0]}"
+    return to_write(view.program, service, action)
 
 
 def without_routine(plan: Mapping[str, Any], action: str) -> bool:
@@ -168,9 +168,9 @@ def without_routine(plan: Mapping[str, Any], action: str) -> bool:
 
 def _in_own_inventory(views: Sequence[RunView]) -> list[tuple[str, str]]:
     """Return suggestions after runs in a lab that has no routine backups of their services: how to see the age of these backups
-    with an inventory of the team. See ``outside_lab``.
-    """
-    return _distinct((outside_lab(service, what), command) for service, (what, command) in _lacking(views).items())
+    with an inventory of the team."""
+    said = f"{NO_ROUTINE}; with an inventory of your own, "
+    return _distinct((said.format(service=name) + what, command) for name, (what, command) in _lacking(views).items())
 
 
 def _lacking(views: Sequence[RunView]) -> dict[str, tuple[str, str]]:
@@ -182,11 +182,6 @@ def _lacking(views: Sequence[RunView]) -> dict[str, tuple[str, str]]:
     return steps
 
 
-def outside_lab(service: str, what: str) -> str:
-    """Return the description of a suggestion that works only outside of the lab, and why. ``what``: what to do for ``service``."""
-    return f"{NO_ROUTINE.format(service=service)}; with an inventory of your own, {what}"
-
-
 def to_write(program: str, service: str, action: str, own: Container[str] = ()) -> tuple[str, str]:
     """Return the suggestion to copy or write a drill that restores a routine backup of ``service``.
 
@@ -195,7 +190,10 @@ def to_write(program: str, service: str, action: str, own: Container[str] = ()) 
     documentation of ``action``.
     """
     if (drill := discovery.routine_drill(action)) and drill not in own:
-        return f"copy a drill that restores a routine backup, for {one_line(service)}", f"{program} init --with {drill}"
+        return (
+            f"copy a drill that shows the age of a routine backup of {one_line(service)}",
+            f"{program} init --with {drill}",
+        )
     return (
         f"write a drill that restores a routine backup of {one_line(service)}",
         f"{program} actions {one_line(action)}".rstrip(),

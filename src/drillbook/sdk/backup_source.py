@@ -171,7 +171,8 @@ class BackupSource(Service):
         except (DrillbookError, OSError) as error:
             if not ctx.changed:
                 found_here = getattr(error, "findings", ())
-                remedy = f". {found_here[0].remedy}" if found_here else ""
+                missing = found_here and found_here[0].code == "backup-missing"
+                remedy = f". {(missing and ctx.no_backups) or found_here[0].remedy}" if found_here else ""
                 ctx.unsure(f"the backup of {self.name} {NEEDED} {getattr(error, 'message', str(error))}{remedy}")
             return []
 

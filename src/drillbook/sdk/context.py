@@ -84,6 +84,9 @@ class Context:
     """
     aside: Callable[[str], None] | None = None
     """Function that records a remark for the reader of `drill.check`. The value is None outside of `drill.check`."""
+    no_backups: str = ""
+    """Remedy for a missing routine backup, if nobody takes routine backups of the service in this environment. Only a `ready`
+    check of such a drill has it."""
     verified: frozenset[str] = frozenset()
     """Names of the backup sources whose backups a step verifies before the drill's first fault. Outside of a `ready` check,
     this set is empty.

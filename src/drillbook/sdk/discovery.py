@@ -207,6 +207,13 @@ def routine_drill(action: str) -> str:
     return next((system.routine_drill for system in systems() if family in system.actions), "")
 
 
+def needs_backup_job(drill: str) -> bool:
+    """Return True for a drill of the catalogue that restores routine backups which only a job of a team takes. No lab has such a
+    job.
+    """
+    return any(system.routine_drill == drill and not system.own_backups for system in systems())
+
+
 def own_backups(action: str) -> bool:
     """Return True if the servers of the system that defines ``action`` write routine backups themselves, without a job."""
     family = action.partition(".")[0]
