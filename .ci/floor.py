@@ -37,7 +37,7 @@ judge       clocks comparison detection earlier_runs event_index faultstate find
 judge       objective_proof outage outlook residue rpo rto rto_stalls shortfall size_points steps verdict
 corpus      corpus
 audit       absences chain content controls coverage coverage_signs exempt_list findings missed_drills objective_states
-audit       period rehearsal_figures rendering retired run_evidence services suites told_of_runs trend undrilled_services
+audit       period rehearsal_figures rendering retired run_evidence run_rows services suites told_of_runs trend undrilled_services
 report      agreement changes figures golden html index junit labels losses markdown markdown_syntax event_lines next_steps
 report      objective_figures objective_findings rehearsal_results summary timeline tolerated
 report      diagnosis indented_json lost_data own_commands own_end possible_reservations proven_restore recovery_rows

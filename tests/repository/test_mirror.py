@@ -38,7 +38,6 @@ WHOLE = {
         "markdown_proven.py": "test_objective_states.py: objectives in every format",
         "records.py": "test_chain.py: journals that were changed, cut, copied or removed",
         "reservations.py": "test_gaps.py and test_told_of_runs.py: each reservation, with its next step",
-        "run_rows.py": "test_all_runs.py and test_told_of_runs.py: figures of runs, with their marks",
         "service_row.py": "test_summary.py and test_service_groups.py: state and figures of one service",
         "summary_layout.py": "test_summary.py: what fits on one page, and what is linked",
         "timelines.py": "test_missed_drills.py and test_content.py: the runs of each drill over time",

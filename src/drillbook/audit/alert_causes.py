@@ -27,7 +27,7 @@ from drillbook.audit.content import Audit
 from drillbook.audit.findings import FindingRow, each_open
 from drillbook.audit.missed_drills import NEVER, NEVER_RAN, MissedRow
 from drillbook.audit.rehearsal_figures import RehearsedRow
-from drillbook.audit.run_rows import RunRow
+from drillbook.audit.run_rows import RunRow, recover
 from drillbook.catalog import entries
 from drillbook.findings import Severity
 from drillbook.installation.program_name import NEUTRAL, as_called
@@ -112,7 +112,7 @@ def _of_runs(audit: Audit, owners: dict[tuple[str, str], str]) -> Iterator[Alert
     """
     for run in audit.runs:
         if run.residue and not run.closed:
-            text = f"{run.drill} in {run.environment} left changes that are not undone: {'; '.join(run.residue)}"
+            text = f"{run.drill} in {run.environment} left {run.not_undone}"
             yield Alert(
                 text,
                 UNDO,
@@ -161,7 +161,7 @@ def _of_failing(
         return
     known = "; ".join(_known(audit, key, run))
     ended = "was not run here" if run.verdict == Verdict.NOT_RUN else f"ended {run.verdict}"
-    text = f"{run.drill} in {run.environment} {ended} on {run.started[:10]}: {run.reason}"
+    text = f"{run.drill} in {run.environment} {ended} on {run.started[:10]}: {run.summed_up}"
     text += f" ({known})" if known else ""
     step, stopped = _again(audit, key, run)
     about = drill_key(run.drill, run.environment)
@@ -179,7 +179,7 @@ def _again(audit: Audit, key: tuple[str, str], run: RunRow) -> tuple[str, bool]:
     if run.verdict == Verdict.NOT_RUN:
         return f"run the drill where these services are installed: {again}", False
     if run.reason == CONTROLLER_DIED:
-        undo = "" if run.finished else f"recover the run with `{NEUTRAL} drill.recover {run.run}`, then "
+        undo = "" if run.finished else f"recover the run with {recover(run.run)}, then "
         return f"{undo}run it again: {again}", not undo
     if first:
         return f"{first}. After the correction: {again}", False

@@ -10,6 +10,7 @@ from drillbook.audit.alert import AT_ONCE, NOT_AT_ONCE, SEVERE, UNDO, Alert, Top
 from drillbook.audit.alert_causes import alerts
 from drillbook.audit.content import Audit
 from drillbook.audit.objective_states import ProvenRow
+from drillbook.audit.run_rows import RECOVERED
 from drillbook.report.figures import count
 from drillbook.report.folders import begun
 from drillbook.report.open_findings import GRAVE
@@ -160,7 +161,8 @@ def _with_one(shown: Sequence[Alert], group: Sequence[Alert], joint: Alert, item
 def _outcome(alert: Alert) -> str:
     """Return the name of the drill of ``alert`` with its verdict, or with another reason why the drill must run again."""
     outcome = alert.text.partition(": ")[0].partition("; ")[0]
-    return outcome if outcome.startswith(alert.about) else f"{alert.about} has an objective that is not proven"
+    since = f", {RECOVERED}" if f"; {RECOVERED}, " in alert.text else ""
+    return f"{outcome}{since}" if outcome.startswith(alert.about) else f"{alert.about} has an objective that is not proven"
 
 
 def _named(lead: str, items: Sequence[str]) -> str:

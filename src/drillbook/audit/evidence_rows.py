@@ -6,6 +6,8 @@ from dataclasses import dataclass
 
 from drillbook.audit.chain import Chain
 from drillbook.audit.records import Record
+from drillbook.audit.run_rows import CLOSED, RECOVERED, UNFINISHED, recover
+from drillbook.report.figures import utc_minute
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,6 +23,15 @@ class EvidenceRow:
     size: int
     before: str
     anchor: str
+    recovered: str = ""
+    """Time at which the newest recovery ended, which continued the journal. It is empty if there is none."""
+
+    @property
+    def told(self) -> str:
+        """State with the time of the recovery, or with the command that recovers an unfinished run."""
+        if self.recovered:
+            return self.state.replace(" since", f" since, {utc_minute(self.recovered)} UTC", 1)
+        return f"{self.state}; recover it: {recover(self.run)}" if UNFINISHED in self.state else self.state
 
 
 def evidence_row(record: Record, followed: Chain) -> EvidenceRow:
@@ -28,8 +39,6 @@ def evidence_row(record: Record, followed: Chain) -> EvidenceRow:
     the previous run. It also names the later run whose journal contains a hash of the run, and so confirms the run.
     """
     link = followed.links[record.folder]
-    state = "damaged" if record.damage else "whole, unfinished" if not record.finished else "whole"
-    state += ", last line torn" if record.torn else ""
     if record.damage:
         anchor = "cannot be checked: the journal is damaged"
     elif not link.anchored_events:
@@ -42,11 +51,21 @@ def evidence_row(record: Record, followed: Chain) -> EvidenceRow:
     return EvidenceRow(
         record.run,
         record.folder,
-        state,
+        _state(record),
         0 if record.damage else len(record.hashes),
         head,
         record.sha256,
         record.size,
         link.before,
         anchor,
+        record.recovered,
     )
+
+
+def _state(record: Record) -> str:
+    words = ["damaged" if record.damage else "whole"]
+    if record.recovered:
+        words.append(CLOSED if record.result and record.result.settled else RECOVERED)
+    elif not record.finished and not record.damage:
+        words.append(UNFINISHED)
+    return ", ".join([*words, *(["last line torn"] if record.torn else [])])

@@ -11,7 +11,7 @@ from drillbook.audit.content import Audit
 from drillbook.audit.coverage import LEFT_OUT, NO_RUN, CoverageRow
 from drillbook.audit.objective_states import told_marks
 from drillbook.audit.problem_groups import ProblemGroup, grouped
-from drillbook.audit.run_rows import RunRow
+from drillbook.audit.run_rows import RECOVERED, RunRow
 from drillbook.installation.program_name import as_called
 from drillbook.report.figures import size, utc
 from drillbook.report.markdown import capacity
@@ -164,6 +164,12 @@ def _trend(audit: Audit) -> list[str]:
     ]
 
 
+def _ended(row: RunRow) -> str:
+    if row.recovered:
+        return f"{RECOVERED}, {utc(row.recovered)}"
+    return utc(row.finished) if row.finished else "the journal contains no event that ends the run"
+
+
 def _verdict(row: RunRow) -> str:
     left = ", with residue, closed" if row.closed else ", with residue" if row.residue else ""
     return f"**{row.verdict}**{left}{f', {row.beside}' if row.beside else ''}"
@@ -182,7 +188,7 @@ def _not_passed(audit: Audit) -> list[str]:
                     escape(row.environment),
                     utc(row.started) if row.started else "not known",
                     _verdict(row),
-                    escape(as_called(row.reason) or "no reason is recorded"),
+                    escape(as_called("; ".join(filter(None, [row.reason or "no reason is recorded", row.later])))),
                     escape(as_called("; ".join(row.left))) or "nothing",
                 )
                 for row in audit.not_passed
@@ -252,7 +258,7 @@ def _runs(audit: Audit) -> list[str]:
                     escape(row.service),
                     escape(row.environment),
                     utc(row.started) if row.started else "not known",
-                    utc(row.finished) if row.finished else "the journal contains no event that ends the run",
+                    _ended(row),
                     _verdict(row),
                     row.rto,
                     row.rpo_told,
@@ -314,7 +320,7 @@ def _evidence(audit: Audit) -> list[str]:
             [
                 (
                     code(f"{row.folder}/journal.jsonl"),
-                    row.state,
+                    escape(as_called(row.told)),
                     "not counted" if row.state == "damaged" else str(row.events),
                     size(row.size),
                     code(row.head),

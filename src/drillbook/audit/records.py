@@ -12,7 +12,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from drillbook.events.event import Event, each, readable
-from drillbook.events.runs import RecoveryStarted, RunFinished, RunStarted
+from drillbook.events.runs import RecoveryFinished, RecoveryStarted, RunFinished, RunStarted
 from drillbook.journal.journal import FILE, History
 from drillbook.journal.json_values import json_object
 from drillbook.journal.run_state import RunState, RunStates
@@ -67,6 +67,8 @@ class Record:
     end: int = -1
     """Number ``seq`` of the event that ended the run. It is -1 when the run did not end."""
     recoveries: tuple[Resumed, ...] = ()
+    recovered: str = ""
+    """Time at which the newest recovery of the run ended. It is empty without a recovery, and if the newest one did not end."""
     result: Result | None = None
     doubts: tuple[str, ...] = ()
     """Reasons to reject the verdict although the journal is intact, for example a plan that does not match its digest."""
@@ -247,6 +249,7 @@ def _whole(known: Record, history: History) -> Record:
         ended=own[-1].at if own else "",
         end=next((event.seq for event, _ in each(own, RunFinished)), -1),
         recoveries=tuple(Resumed(event.seq, event.at, what.operator) for event, what in each(events, RecoveryStarted)),
+        recovered=_recovered(events),
     )
     try:
         view = judge(history)
@@ -254,6 +257,12 @@ def _whole(known: Record, history: History) -> Record:
         return replace(whole, doubts=(f"the journal of the run could not be judged: {type(error).__name__}",))
     doubts = (*_doubts(whole), *contradictions(view), *residue_state.doubts(view))
     return replace(whole, result=view.result, doubts=doubts)
+
+
+def _recovered(events: Sequence[Event]) -> str:
+    """Return the end of the newest recovery. The result is empty without a recovery, and if the newest one did not end."""
+    newest = next((event for event in reversed(events) if isinstance(event.what, RecoveryStarted | RecoveryFinished)), None)
+    return newest.at if newest and isinstance(newest.what, RecoveryFinished) else ""
 
 
 def _doubts(known: Record) -> Iterator[str]:

@@ -10,10 +10,16 @@ from drillbook.audit.coverage import row_of
 from drillbook.audit.records import Record, planned_services
 from drillbook.installation.program_name import NEUTRAL, as_called
 from drillbook.journal.run_files import PAGE
+from drillbook.judge.verdicts import CONTROLLER_DIED
 from drillbook.report import next_steps, open_findings, rehearsal_results, remarks
-from drillbook.report.figures import count, link
+from drillbook.report.figures import count, link, utc_minute
 from drillbook.report.rows import findings_of, settled_rows, settled_sentence
 from drillbook.report.wording import NOT_VERIFIED, without_body
+
+RECOVERED, CLOSED, UNFINISHED = "recovered since", "closed since", "unfinished"
+"""Words for a run that a later recovery completed, for a run whose remaining changes a person closed, and for a run whose
+controller died and that still needs a recovery.
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,6 +70,10 @@ class RunRow:
     """Action of the last step that restored a backup. It is empty if no step did."""
     without_routine: bool = False
     """True for a run in a lab that has no routine backups of the service."""
+    recovered: str = ""
+    """Time at which a recovery of the run ended after the run itself. It is empty without such a recovery, and if a person
+    stated that the remaining changes need no undo.
+    """
 
     @property
     def rpo_told(self) -> str:
@@ -74,12 +84,50 @@ class RunRow:
         return f"{figure}{self.rpo_mark}: {remarks.not_proven(self.rpo_mark, said)}"
 
     @property
+    def later(self) -> str:
+        """Text about the run after its own end: the time of its recovery and what is left to undo, or the command that recovers
+        a run which still needs it. It is empty for every other run.
+        """
+        if self.recovered:
+            return f"{RECOVERED}, {utc_minute(self.recovered)} UTC{self._to_undo}"
+        if not self.finished and self.reason == CONTROLLER_DIED:
+            return f"{UNFINISHED}; recover it: {recover(self.run)}"
+        return ""
+
+    @property
+    def summed_up(self) -> str:
+        """Reason of the verdict. For a run that was recovered since, the text also has the day of the recovery."""
+        if not self.recovered:
+            return self.reason
+        reason = self.reason.partition(", ")[0] if self.reason == CONTROLLER_DIED else self.reason
+        return f"{reason}; {RECOVERED}, {self.recovered[:10]}{self._to_undo}"
+
+    @property
+    def not_undone(self) -> str:
+        """Text with the changes that are not undone. It names the recovery that did not undo them either."""
+        after = f", also not by the recovery of {self.recovered[:10]}" if self.recovered else ""
+        return f"changes that are not undone{after}: {'; '.join(self.residue)}"
+
+    @property
+    def _to_undo(self) -> str:
+        if self.verdict == NOT_VERIFIED:
+            return ""
+        number = len(self.residue)
+        left = f"{count(number, 'change')} {'is' if number == 1 else 'are'}" if number else "nothing is"
+        return f": {left} left to undo"
+
+    @property
     def left(self) -> tuple[str, ...]:
         """Texts about the changes that the run did not undo.
 
         If a person stated that the changes need no undo, the statement is the last text.
         """
         return (*self.residue, *((self.closed,) if self.closed else ()))
+
+
+def recover(run: str) -> str:
+    """Return the command that recovers ``run``, between backticks."""
+    return f"`{NEUTRAL} drill.recover {run}`"
 
 
 def run_row(record: Record) -> RunRow:
@@ -116,6 +164,7 @@ def run_row(record: Record) -> RunRow:
         without_routine=next_steps.without_routine(record.plan, restoring),
         rto_state=_state(record, "rto"),
         rpo_state=_state(record, "rpo"),
+        recovered="" if record.result and record.result.settled else record.recovered,
         **figures,
     )
 

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from drillbook.attestation.signature_check import FORBIDDEN_KEY, UNKNOWN_KEY
 from drillbook.attestation.trusted_content import DIED
 from drillbook.audit.content import Audit
-from drillbook.audit.run_rows import RunRow
+from drillbook.audit.run_rows import RECOVERED, RunRow
 from drillbook.judge.verdicts import Verdict
 from drillbook.language.lists import leading
 
@@ -36,7 +36,9 @@ def _died(audit: Audit, died: Sequence[str]) -> Iterator[str]:
     signed = [row for row in audit.runs if row.verdict == Verdict.PASSED and row.run not in unsigned]
     shown, others = leading(died, MOST_DIED)
     for run in shown:
-        said = f"The controller of the run {run} died, so the record of this run stays incompletely signed"
+        recovered = rows[run].recovered if run in rows else ""
+        since = f" ({RECOVERED}, {recovered[:10]})" if recovered else ""
+        said = f"The controller of the run {run} died{since}, so the record of this run stays incompletely signed"
         yield f"{said}{_since(rows[run], signed)}." if run in rows else f"{said}."
     if others:
         runs = "run" if others == 1 else "runs"

@@ -106,7 +106,7 @@ CHAIN = (
     "Every journal is a chain of hashes, and its first event names the last hash of the run before it. So if a "
     "line is changed, or a run is removed from the middle, the chain breaks, and the break is listed here. A run "
     "may name an event before the end of the previous journal: the previous run was then still in progress, or was "
-    "recovered later. The table of digests shows which of the two happened."
+    "recovered later. The table of digests shows which of the two happened, and when a run was recovered."
 )
 WITHOUT_ANCHOR = (
     (
