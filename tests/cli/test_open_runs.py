@@ -50,7 +50,7 @@ def test_a_run_that_is_going_on_is_no_dead_one(shelf, capsys):
     try:
         assert f"running: {folder.name}" in listed(shelf, capsys)
         publish.write_index(folder.parent)
-        assert "still running" in (folder.parent / "index.html").read_text()
+        assert "in progress when" in (folder.parent / "index.html").read_text()
     finally:
         journal.close()
 

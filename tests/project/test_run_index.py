@@ -73,7 +73,7 @@ def test_the_newest_audit_and_its_summary_are_linked(folder):
     assert "summary for management" not in text
 
 
-@pytest.mark.parametrize("task", ["report.list", "audit", "drill.recover"])
+@pytest.mark.parametrize("task", ["drill.list", "drill.due", "report.list", "report.open", "audit", "drill.recover"])
 def test_a_run_whose_controller_was_killed_before_the_index_is_in_the_index_again(folder, task):
     older = folder.latest.name
     run = killed(folder)
@@ -85,12 +85,12 @@ def test_a_run_whose_controller_was_killed_before_the_index_is_in_the_index_agai
 
 def test_an_index_that_shows_all_runs_is_not_written_again(folder):
     before = page(folder).stat()
-    for task in ("report.list", "drill.recover"):
+    for task in ("drill.list", "drill.due", "report.list", "report.open", "drill.recover"):
         folder.run(task)
     assert page(folder).stat().st_ino == before.st_ino
 
 
-def test_a_run_that_has_no_result_is_in_the_index_once_its_controller_is_dead(folder):
+def test_a_run_without_a_result_is_in_progress_in_the_index_until_its_controller_is_dead(folder):
     latest = folder.latest
     begun = folder.root / "reports" / latest.name.replace("-sample-", "-idle-")
     begun.mkdir()
@@ -98,12 +98,43 @@ def test_a_run_that_has_no_result_is_in_the_index_once_its_controller_is_dead(fo
     controller = Journal.resume(begun, Redactor([]), origin=time.monotonic())
     try:
         run_index.refresh(Project(folder.root))
-        assert begun.name not in page(folder).read_text()
+        text = page(folder).read_text()
+        assert begun.name in text
+        assert "in progress when this page was written; to see if it still is: <code" in text
+        before = page(folder).stat().st_ino
+        os.utime(begun / "journal.jsonl")
+        run_index.refresh(Project(folder.root))
+        assert page(folder).stat().st_ino == before, "the page says already that the run is in progress"
     finally:
         controller.close()
+    os.utime(begun / "journal.jsonl", (1000, 1000))
     run_index.refresh(Project(folder.root))
-    assert f"drill.recover {begun.name}" in page(folder).read_text()
+    text = page(folder).read_text()
+    assert f"drill.recover {begun.name}" in text, "the page is newer than the last event of the run"
+    assert "in progress when" not in text
     assert folder.latest == latest
+
+
+def test_a_run_is_in_the_index_from_its_begin_and_can_be_recovered_from_there_after_its_controller_died(folder):
+    folder.write("restore:\n" + step(["sh", "-c", "kill -9 $PPID; sleep 1"]), "idle")
+    assert folder.run("drill", "idle", "--quiet").returncode < 0
+    (run,) = (path.name for path in folder.root.glob("reports/*-idle-*"))
+    text = page(folder).read_text()
+    assert "<bdi>idle</bdi>, begun " in text
+    assert run not in text
+    assert folder.run("drill.list").returncode == 0
+    text = page(folder).read_text()
+    assert f'its controller died; recover it: <code class="command">drillbook drill.recover {run}</code>' in text
+    assert "In progress" not in text
+    assert "-sample-" in folder.latest.name, "the run has no report yet"
+    folder.run("drill.recover")
+    assert folder.latest.name == run
+
+
+def test_no_index_is_written_under_dry(folder):
+    run = killed(folder)
+    assert folder.run("--dry", "drill.due").returncode in (0, 1)
+    assert run not in page(folder).read_text()
 
 
 def test_the_link_is_not_set_back_to_an_older_run(folder):

@@ -233,7 +233,7 @@ def test_a_drill_that_failed_shows_its_reason_at_the_top() -> None:
 
 def test_a_run_whose_controller_died_shows_the_command_at_the_top() -> None:
     page = index.render([index.unfinished("20260101T000000.000Z-x-00aa", "lab", alive=False)])
-    assert "undo the changes of the run:" in page.split('id="trends"')[0]
+    assert "its controller died; recover it:" in page.split('id="trends"')[0]
 
 
 def test_two_runs_show_no_trend() -> None:

@@ -1,8 +1,12 @@
 """Age of the index of all runs, compared with the ends of the runs."""
 
 import os
+import time
 
-from drillbook.report import index_age
+from drillbook.journal.journal import Journal
+from drillbook.redact import Redactor
+from drillbook.report import index, index_age
+from tests.contents import content
 
 
 def write(path, at, text="{}"):
@@ -38,3 +42,22 @@ def test_hidden_folders_and_links_are_no_runs(tmp_path):
     assert index_age.names(tmp_path) == ["a"]
     assert not index_age.outdated(tmp_path)
     assert index_age.changed(tmp_path, "nothing") == 0
+
+
+def test_an_index_is_outdated_until_it_names_the_runs_in_progress_and_again_after_their_death(tmp_path):
+    folder = tmp_path / "20261201T111040.983Z-a suite-96e2" / "20261201T111041.983Z-sample-96e3"
+    folder.mkdir(parents=True)
+    controller = Journal(folder, Redactor([]), origin=time.monotonic())
+    try:
+        controller.append(content("note", {"message": "begun"}))
+        page = tmp_path / index_age.PAGE
+        write(page, 4_000_000_000)
+        assert index_age.outdated(tmp_path), "the page does not name the run"
+        going = index_age.in_progress(tmp_path)
+        assert going == ["20261201T111040.983Z-a%20suite-96e2/20261201T111041.983Z-sample-96e3"]
+        write(page, 4_000_000_000, index.render([], going=going))
+        assert not index_age.outdated(tmp_path)
+    finally:
+        controller.close()
+    assert index_age.in_progress(tmp_path) == []
+    assert index_age.outdated(tmp_path), "the page is newer than the journal, but calls the run in progress"

@@ -23,7 +23,7 @@ from drillbook.judge.verdicts import Verdict
 from drillbook.language.lists import listed
 from drillbook.plan.permitted import only_in
 from drillbook.plan.schedule import State
-from drillbook.project import due, schedule_record
+from drillbook.project import due, run_index, schedule_record
 from drillbook.project.due import Due, DueRow
 from drillbook.project.project import Project
 from drillbook.report.figures import count, one_line
@@ -61,6 +61,8 @@ def show(
     all is well.
     """
     runs = RunStates()
+    if not dry:
+        run_index.refresh(project, runs)
     # first, so that no journal is read twice
     dead = [] if as_json else open_runs.dead(project, runs, noting=not dry)
     unsettled = open_runs.unsettled(list(project.runs())) if as_json else []

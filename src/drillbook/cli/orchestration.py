@@ -31,6 +31,7 @@ from drillbook.engine.runner import Runner
 from drillbook.engine.step_context import Stage
 from drillbook.engine.stop_requests import Held, Stop, by_signals, watching
 from drillbook.errors import JournalError, PlanError
+from drillbook.events.runs import RunStarted
 from drillbook.events.session import RunSession
 from drillbook.exits import Exit
 from drillbook.findings import Finding
@@ -51,7 +52,7 @@ from drillbook.plan.spec import Drill, Suite
 from drillbook.project import planning, routine_restores, run_index
 from drillbook.project.finished_runs import rejudged
 from drillbook.project.project import Project
-from drillbook.report import publish
+from drillbook.report import index_notice, publish
 from drillbook.sdk.earlier_results import EarlierStep
 from drillbook.sdk.run_folder import RunFolder
 from drillbook.signing import keys
@@ -129,7 +130,7 @@ class Orchestrator:
         )
         messenger = self._messenger(plan, folder, journal)
         journal.also(written := Written())
-        journal.also(messenger.saw)
+        self._watch(journal, messenger)
         hosts = Hosts(lambda name: connect(self.inventory, name))
         refusals, approved = self.allowed(plan, folder)
         run = {"id": run_id, "started": datetime.now(UTC).isoformat(timespec="seconds"), "operator": operator()}
@@ -185,6 +186,12 @@ class Orchestrator:
     def _messenger(self, plan: Plan, folder: Path, journal: Journal) -> Messenger:
         place = anchor_lines.relative(folder, self.project.reports)
         return Messenger(plan, folder.name, str(folder / PAGE), journal.append, folder=place)
+
+    def _watch(self, journal: Journal, messenger: Messenger) -> None:
+        """Pass the events of the run to the messenger. The first event adds the run to the notice in the index."""
+        journal.also(messenger.saw)
+        if not of_campaign():
+            journal.also(lambda event: index_notice.write(self.project.reports) if event.kind == RunStarted.KIND else None)
 
     def _report(
         self, folder: Path, written: Written, by: str, residue: Sequence[Residue], gone: str, *, alone: bool

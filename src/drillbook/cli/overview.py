@@ -55,6 +55,7 @@ def drills(project: Project, *, everything: bool = False, as_json: bool = False)
     """
     out = console()
     runs, states = list(project.runs()), RunStates()
+    run_index.refresh(project, states)
     wanted = schedules.read(project)
     known = newest_runs.read([folder for folder in runs if not states.of(folder).lost], project, states)
     newest, rows = newest_runs.newest(known), due.in_order(project, wanted, known, datetime.now(UTC))

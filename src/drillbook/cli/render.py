@@ -82,6 +82,7 @@ def open_report(project: Project, run: str) -> int:
     """Open the report of the run or suite ``run`` in the browser. Without a browser, print the path of the report, and
     the reason to standard error. If ``run`` is empty, the newest run is used. Raises UnknownName when there is no such
     run, or when it has no report."""
+    run_index.refresh(project)
     report = project.run(run, suites=True) / PAGE
     if not report.is_file():
         raise _without_report(report, project.runs_of(report.parent.name))

@@ -25,7 +25,7 @@ from drillbook.inventory.inventory import Inventory
 from drillbook.notify import alarm, heartbeat
 from drillbook.notify.sending import NotDelivered
 from drillbook.plan.schedule import Schedule, State
-from drillbook.project import due, recorded_schedules, schedule_record, schedules, settings
+from drillbook.project import due, recorded_schedules, run_index, schedule_record, schedules, settings
 from drillbook.project.due import DueRow
 from drillbook.project.project import Project
 from drillbook.project.schedule_record import MISSED, NOT_BEGUN, Entry
@@ -68,6 +68,7 @@ class Tick:
         """
         self._check_settings()
         recorded_schedules.note(self.project, self.now)
+        run_index.refresh(self.project)
         while not self.held.signalled and (row := next(self.pending(), None)) is not None:
             self.tried.add(row.drill)
             self._start(row)

@@ -26,8 +26,8 @@ def write(project: Project, latest: str = "", runs: RunStates | None = None) -> 
 
 
 def refresh(project: Project, runs: RunStates | None = None) -> None:
-    """Write the index again if a run has ended and the index does not show its end. This happens when the controller of the
-    run was killed before it wrote the index.
+    """Write the index again if it does not show each run as it is now: ended, in progress, or without an end. Most often a run is
+    not shown because its controller was killed before it wrote the index.
 
     Write nothing if the project has no folder ``drills/``, as in a copy of reports, or if the folder of reports is read-only.
     """

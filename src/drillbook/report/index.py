@@ -13,6 +13,7 @@ from drillbook.journal.run_files import PAGE
 from drillbook.judge.verdicts import Verdict
 from drillbook.report import (
     index_attention,
+    index_notice,
     open_findings,
     pages,
     project_drills,
@@ -65,11 +66,13 @@ def unfinished(run: str, environment: str, *, alive: bool, children: tuple[Index
     ``children``: the drills of a suite.
     """
     if alive:
-        verdict, note = RUNNING, "still running when this page was written"
+        verdict, note = RUNNING, f"in progress when this page was written; to see if it still is: `{program()} drill.list`"
     else:
         verdict, note = (
             UNFINISHED,
-            "its controller died" if children else f"undo the changes of the run: `{program()} drill.recover {run}`",
+            "did not end: its controller died"
+            if children
+            else f"did not end: its controller died; recover it: `{program()} drill.recover {run}`",
         )
     return IndexEntry(
         run=run,
@@ -129,11 +132,16 @@ def _reason(result: Mapping[str, Any]) -> str:
     return shortened(wording.without_body(as_called(str(result.get("reason") or ""))), MOST_REASON)
 
 
-def render(entries: Iterable[IndexEntry], known: Mapping[str, Known] | None = None, audit: AuditPages | None = None) -> str:
+def render(
+    entries: Iterable[IndexEntry],
+    known: Mapping[str, Known] | None = None,
+    audit: AuditPages | None = None,
+    going: Sequence[str] = (),
+) -> str:
     """Render the index of ``entries``. The entries may be in any order.
 
     ``known``: names of the project's drills and suites. The page also lists those that never ran. ``audit``: newest audit,
-    to which the page links.
+    to which the page links. ``going``: runs in progress, as ``index_age`` names them.
     """
     newest_first = sorted(entries, key=_age)
     listed = [row for entry in newest_first for row in (_row(entry), *(_row(child, child=True) for child in entry.children))]
@@ -143,6 +151,8 @@ def render(entries: Iterable[IndexEntry], known: Mapping[str, Known] | None = No
         .render(
             rows=listed,
             audit=audit,
+            going=" ".join(going),
+            notice=index_notice.notice(going),
             trends=(trends := _trends([row.entry for row in listed])),
             head=_head(trends, listed, known or {}),
             attention=index_attention.attention(trends, listed),

@@ -53,10 +53,11 @@ def write_index(
     """
     runs = runs or RunStates()
     names = index_age.names(reports)
+    going = index_age.in_progress(reports)  # before the runs are read, so that a run which dies now counts as not shown
     newest = max((index_age.changed(reports, name) for name in names), default=0)
     entries = {name: entry for name in names if (entry := _listed(runs.of(reports / name), runs))}
     page = reports / index_age.PAGE
-    write(page, index.render(entries.values(), known, audit_pages.newest(reports)))
+    write(page, index.render(entries.values(), known, audit_pages.newest(reports), going))
     if newest:  # not the time of writing, so that a run that ends in this moment counts as newer than the page
         os.utime(page, ns=(newest, newest))
     _set_latest(reports, latest, max((name for name, entry in entries.items() if entry.href), default=""))
