@@ -342,6 +342,16 @@ def test_a_plan_tells_that_a_command_declares_no_undo():
     assert show_plan.undo_of(step).text == "nothing: the step sets no `undo`"
 
 
+ONLY_RECOVERED = "if the controller dies, nothing on this host undoes inject.1: `drillbook drill.recover` restores it"
+
+
+def test_a_fault_that_reaches_its_service_from_the_controller_is_told_for_the_host_of_the_service():
+    plan = show_plan._plans(Project(Path(__file__).parents[2]), "table-dropped", "lab")[1][0]
+    assert plan.phase("inject")[0].hosts == ("controller",)
+    view = show_plan._View(plan, show_plan.Earlier(), None, datetime.now(UTC), asked=False)
+    assert view._without_controller() == {"db-1": ONLY_RECOVERED}
+
+
 @pytest.mark.parametrize("name", ["postgres-lost", "rpo-compare"])
 def test_a_host_does_not_claim_to_undo_what_only_a_restore_undoes(name):
     """A host that runs `backup.restore` has a timer, which ends the restore, but does not give the lost data back."""
@@ -353,7 +363,7 @@ def test_a_host_does_not_claim_to_undo_what_only_a_restore_undoes(name):
     plan = plan.model_copy(update={"steps": steps})
     show_plan._View(plan, show_plan.Earlier(), None, datetime.now(UTC), asked=False).show(Console(file=out, width=200))
     text = " ".join(out.getvalue().split())
-    assert "db-1: cannot undo inject.1 by itself: `drillbook drill.recover` restores it" in text
+    assert f"db-1: {ONLY_RECOVERED}" in text
     assert "undoes faults by itself" not in text
     assert ("undoes restore.3, restore.4 by itself 30 s after the last contact" in text) is (name == "rpo-compare")
 

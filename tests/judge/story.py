@@ -125,6 +125,44 @@ class Story:
         return judge(History(tuple(self.events), torn=False))
 
 
+DROPPED = """\
+drill: sample
+title: A table is dropped
+service: database
+guard: {environments: [lab]}
+backup:
+  - postgres.dump: {service: database, to: "s3://bucket/dump"}
+    save: dump
+  - postgres.backup_intact: {service: database, from: "{{ dump.location }}"}
+inject:
+  - postgres.drop_table: {service: database, table: public.t}
+restore:
+  - postgres.restore_table: {service: database, table: public.t, from: "{{ dump.location }}", closed: true}
+verify:
+  - postgres.matches: {service: database, manifest: "{{ dump.manifest }}"}
+"""
+DATABASE = HOSTS.replace(
+    "contacts:",
+    "  database: {kind: postgres, host: db-1, data_directory: /pg, user: u, database: d, password: !env PG, admin: {user: a, password: !env PG}}\n"
+    "contacts:",
+)
+
+
+def killed_before_its_restore(tmp_path, *, proven=True):
+    """A run that dropped a table from the controller, and whose controller died while it restored the table."""
+    story = Story(tmp_path, drill=DROPPED, hosts=DATABASE)
+    if proven:
+        place = {"service": "database", "location": "s3://bucket/dump#sha256=12", "proof": "postgres.backup_intact"}
+        story.add(9.0, "backup.proven", "inject.1", "controller", **place)
+    lost = {"kind": "restore", "commands": [], "action": "", "params": {}, "why": "the table is dropped"}
+    admit = {**lost, "kind": "action", "action": "postgres.admit_table", "params": {"service": "database"}, "why": ""}
+    for step, host, effect, undo in (("inject.1", "controller", "fault", lost), ("restore.1", "db-1", "write", admit)):
+        action = next(one.action for one in story.plan.steps if one.id == step)
+        story.add(10.0, "step.started", step, host, action=action, phase=step[:-2], name="", effect=effect, params={})
+        story.add(10.0, "intent", step, host, action=action, params={"service": "database"}, effect=effect, undo=undo)
+    return story
+
+
 def grid(first, last, ok, every=0.1, takes=0.01):
     count = round((last - first) / every)
     return [(first + n * every, first + n * every + takes, ok, None if ok else "refused") for n in range(count)]

@@ -1,7 +1,9 @@
 """Changes that a run could not undo."""
 
+from drillbook.inventory import inventory
 from drillbook.judge.result import Verdict
-from tests.judge.story import ACKS, SAMPLES, Story
+from drillbook.plan import planner, spec
+from tests.judge.story import ACKS, SAMPLES, Story, killed_before_its_restore
 
 
 def test_residue_overrides_everything(tmp_path):
@@ -17,6 +19,35 @@ def test_a_dead_controller_leaves_its_intents_as_residue(tmp_path):
     assert result.verdict is Verdict.ABORTED
     assert result.exit == 5
     assert result.residue[0].step == "inject.1"
+
+
+def test_lost_data_names_the_host_of_its_service_and_the_backup_that_the_run_verified(tmp_path):
+    view = killed_before_its_restore(tmp_path).judge()
+    told = next(one for one in view.by_hand if one.step == "inject.1")
+    assert (told.host, told.place) == ("controller", "db-1")
+    assert told.text.startswith(
+        "on db-1, restore the data of database from s3://bucket/dump#sha256=12, the backup that this run verified: the table"
+    )
+    assert "`invoke drill.recover r1 --from-backup` does the same" in told.text
+    assert view.result.residue[0].by_hand.startswith("on controller, restore the service"), "result.json never changes"
+    unproven = killed_before_its_restore(tmp_path, proven=False).judge().by_hand[0].text
+    assert "from its newest verified backup (the journal names none that this run verified)" in unproven
+    assert "--from-backup" not in unproven
+
+
+def test_an_undo_by_an_action_has_the_drill_that_does_it_and_may_run_after_a_dead_run(tmp_path):
+    story = killed_before_its_restore(tmp_path)
+    told = next(one for one in story.judge().by_hand if one.step == "restore.1")
+    first, *commands = told.text.splitlines()
+    assert first == "for db-1, on this machine in the folder of the project, in this order:"
+    assert commands[0] == "cat > drills/undo-restore-1.yml <<'END'"
+    assert commands[-2:] == ["END", "invoke drill undo-restore-1"]
+    path = tmp_path / "undo-restore-1.yml"
+    path.write_text("\n".join(commands[1:-2]))
+    plan = planner.make(spec.load(path), inventory.load(tmp_path / "hosts.yml"))
+    assert [(step.action, step.params["service"]) for step in plan.steps] == [("postgres.admit_table", "database")]
+    assert plan.only_restores(), "no other drill may run on the hosts of a run that left changes"
+    assert plan.environments == ("lab",)
 
 
 def test_a_recovery_changes_what_is_left_but_not_what_the_run_showed(tmp_path):

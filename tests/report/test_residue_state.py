@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import io
 from pathlib import Path
 
 import pytest
+from rich.console import Console
 
 from drillbook.events.runs import RecoveryFinished
 from drillbook.events.steps import UndoFailed
 from drillbook.judge.result import Residue, RunView, StepView
 from drillbook.judge.steps import ONLY_BY_RESTORE
 from drillbook.report import html, junit, markdown, residue_state
+from drillbook.report.terminal import summary
+from tests.judge.story import killed_before_its_restore
 from tests.report import renderings, samples
 from tests.report.test_agreement import plain
 from tests.report.test_end_state import INTENT, RECOVERY, continued
@@ -37,6 +41,19 @@ def test_no_format_tells_of_a_failed_undo_when_the_controller_died() -> None:
     assert "it is not known if the system is as the drill found it" in plain(html.render(view))
     (finding,) = [one for one in view.result.findings if one.code == "residue"]
     assert finding.title == "No undo of a change was recorded: pretend.break on a"
+
+
+def test_every_report_names_the_host_of_the_data_the_backup_and_the_commands(tmp_path: Path) -> None:
+    view = killed_before_its_restore(tmp_path).judge()
+    screen = io.StringIO()
+    Console(file=screen, width=300).print(*summary.residue_lines(view))
+    for text in (plain(html.render(view)), markdown.render(view).replace("\\", "").replace("&#58;", ":"), screen.getvalue()):
+        assert "s3://bucket/dump#sha256=12" in text
+        assert "cat > drills/undo-restore-1.yml <<'END'" in text
+        assert "your own runbook" not in text
+    assert "postgres.drop_table on db-1 (step inject.1)" in screen.getvalue()
+    assert "No undo of a change was recorded: postgres.drop_table on db-1" in plain(html.render(view))
+    assert "s3://bucket/dump" in junit.render(view)
 
 
 def failed_later(folder: Path) -> RunView:

@@ -89,7 +89,7 @@ def _left(state: RunState, *, closes: bool, from_backup: bool) -> Iterable[str]:
 
 
 def _undo(intent: Intent, from_backup: bool) -> str:
-    undo, what = intent.undo, f"{intent.step.id} {intent.step.action} on {intent.host}"
+    undo, what = intent.undo, f"{intent.step.id} {intent.step.action} on {intent.step.works_on(intent.host)}"
     if undo.kind == "commands":
         return f"would undo {what}: " + "; ".join(" ".join(argv) for argv in undo.commands)
     if undo.kind == "action":

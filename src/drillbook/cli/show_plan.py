@@ -22,11 +22,13 @@ from drillbook.errors import UsageError
 from drillbook.exits import Exit
 from drillbook.findings import Finding
 from drillbook.installation.program_name import program
+from drillbook.inventory.inventory import CONTROLLER
 from drillbook.judge.verdicts import EXIT, Verdict
 from drillbook.plan import approval, guard, permitted, privilege
 from drillbook.plan.plan import Plan
 from drillbook.plan.planned_step import PlannedStep
 from drillbook.plan.spec import Drill, Suite
+from drillbook.plan.step_roles import data_host
 from drillbook.project import planning
 from drillbook.project.project import Project
 from drillbook.report.figures import count, one_line, seconds, took
@@ -187,16 +189,21 @@ class _View:
     def _without_controller(self) -> dict[str, str]:
         """Return a text for each host, in the order of the inventory: the changes that the host undoes by itself when the
         controller has died, and the faults that only `drill.recover` can undo. A host undoes a change by itself if the change
-        has a lease, which is a timer with the undo commands. Hosts without such changes or faults are left out.
+        has a lease, which is a timer with the undo commands. Hosts without such changes or faults are left out. A fault that
+        reaches a service from the controller is told for the host of the service.
         """
         undone = [(step, undo) for step in self.plan.steps if (undo := undo_of(step)).leased or step.effect is Effect.FAULT]
         told = {}
-        for host in self.plan.hosts():
+        places = {step.id: {data_host(self.plan.inventory, step, host) for host in step.hosts} for step, _ in undone}
+        for host in dict.fromkeys([*self.plan.hosts(), *(place for hosts_of in places.values() for place in hosts_of)]):
             leased = [step for step, undo in undone if host in step.hosts and undo.leased]
-            bound = [step for step, undo in undone if host in step.hosts and _needs_recover(undo)]
+            bound = [step for step, undo in undone if host in places[step.id] and _needs_recover(undo)]
             verb = "restores" if all(step.restore_only for step in bound) else "undoes"
             names, them = ", ".join(step.id for step in bound), "it" if len(bound) == 1 else "them"
-            unable = f"cannot undo {names} by itself: `{program()} drill.recover` {verb} {them}" if bound else ""
+            by_itself = (
+                "it dies, nothing undoes" if host == CONTROLLER else "the controller dies, nothing on this host undoes"
+            )
+            unable = f"if {by_itself} {names}: `{program()} drill.recover` {verb} {them}" if bound else ""
             able = self._reboot(host, leased, named=bool(bound)) if leased else ""
             if text := "; ".join(filter(None, (unable, able))):
                 told[host] = text

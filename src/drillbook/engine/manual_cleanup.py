@@ -12,7 +12,7 @@ from drillbook.events.event import Event
 from drillbook.events.first_event import opening
 from drillbook.journal.intents import intents
 from drillbook.journal.journal import FILE, legible
-from drillbook.journal.manual_undo import PAGE, by_hand
+from drillbook.journal.manual_undo import PAGE, in_full
 from drillbook.journal.run_state import RunState
 from drillbook.plan.planner import Plan, checked
 from drillbook.sdk.target_folders import scratch_of
@@ -76,7 +76,7 @@ def _changes(plan: Plan, events: Sequence[Event]) -> Iterator[str]:
             f"{number}. {intent.host}: {intent.step.action} ({intent.step.id}) was announced, but no line reports its "
             "undo. If the change is still there:"
         )
-        yield from (f"   {line}" for line in by_hand(intent).splitlines())
+        yield from (f"   {line}" for line in in_full(intent, plan, events).splitlines())
 
 
 def _leases(plan: Plan | None, run: str) -> Iterator[str]:

@@ -70,6 +70,7 @@ def _view(history: History) -> RunView:
         first_run=any(not what.runs and not what.message for what in contents(events, EarlierRuns)),
         stalls=Stalls.of(own).spans,
         early_end=end,
+        by_hand=residue.by_hands(events, plan, first.program),
         **_at_end(own, events, plan),
     )
 

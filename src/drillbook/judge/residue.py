@@ -9,11 +9,13 @@ from collections.abc import Sequence
 
 from drillbook.events.event import Event, each, last
 from drillbook.events.runs import Ended, RecoveryFinished, ResidueSettled
+from drillbook.installation.program_name import as_called
 from drillbook.journal.intents import Intent, intents
-from drillbook.journal.manual_undo import by_hand
+from drillbook.journal.manual_undo import by_hand, in_full
 from drillbook.judge.faultstate import NOT_UNDONE
-from drillbook.judge.result import Residue, Settled, SettledChange, StepView
+from drillbook.judge.result import ByHand, Residue, Settled, SettledChange, StepView
 from drillbook.plan.planner import Plan
+from drillbook.plan.step_roles import data_host
 
 
 def residue(events: Sequence[Event], plan: Plan) -> list[Residue]:
@@ -35,6 +37,22 @@ def residue(events: Sequence[Event], plan: Plan) -> list[Residue]:
         )
         for intent in unsettled(events, plan)
     ]
+
+
+def by_hands(events: Sequence[Event], plan: Plan, program: str) -> tuple[ByHand, ...]:
+    """Return full instructions for the changes that are not undone, and whose undo is an action or a restore. ``program``: name
+    of the program in commands.
+    """
+    return tuple(
+        ByHand(
+            step=intent.step.id,
+            host=intent.host,
+            place=data_host(plan.inventory, intent.step, intent.host),
+            text=as_called(in_full(intent, plan, events), program),
+        )
+        for intent in unsettled(events, plan)
+        if intent.undo.kind in ("action", "restore")
+    )
 
 
 def tried(left: Residue, views: Sequence[StepView], *, finished: bool) -> bool:

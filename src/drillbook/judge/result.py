@@ -98,6 +98,15 @@ class Residue(_Value):
     by_hand: str
 
 
+class ByHand(_Value):
+    """Instructions to undo one change by hand, with everything that the journal knows. ``place``: host of the changed data."""
+
+    step: str
+    host: str
+    place: str
+    text: str
+
+
 class SettledChange(_Value):
     """One change that a person closed. ``proof``: state of the change according to a check right before the closing.
 
@@ -351,6 +360,8 @@ class RunView(_Value):
     early_end: EarlyEnd | None = None
     """Recorded early end of the run. It is None if the run reached its last phase, or its controller died."""
     stalls: tuple[tuple[float, float], ...] = ()
+    by_hand: tuple[ByHand, ...] = ()
+    """Instructions for those changes whose undo is an action or a restore. Reports show them instead of those in ``result``."""
 
     @property
     def zero(self) -> str:

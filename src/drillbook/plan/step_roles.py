@@ -7,7 +7,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
-from drillbook.inventory.inventory import Inventory
+from drillbook.inventory.inventory import CONTROLLER, Inventory
 from drillbook.language import template
 from drillbook.plan.plan import Plan
 from drillbook.plan.planned_step import PlannedStep
@@ -38,6 +38,14 @@ def source_of(step: PlannedStep) -> Source | None:
     if any(info.alias == "from" for info in find(step.action).model_fields.values()):
         return Source(str(step.params.get("service") or ""), step.params.get("from"), free=False)
     return None
+
+
+def data_host(inventory: Inventory, step: PlannedStep, host: str) -> str:
+    """Return the host of the data that ``step`` changes when it runs on ``host``. If the step reaches a service from the
+    controller, this is the host of the service.
+    """
+    services = [inventory.services.get(name) for name in step.services()] if host == CONTROLLER else []
+    return next((service.host for service in services if service and service.host), host)
 
 
 def same_service(inventory: Inventory, name: Any, other: Any) -> bool:

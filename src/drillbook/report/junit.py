@@ -108,7 +108,7 @@ def _suite_of(view: RunView) -> Tree.Element:
             f"{result.drill}.residue",
             f"{residue.step} {residue.what} [{residue.host}]",
             "error",
-            f"{residue_state.state(view, residue)}: {residue.why}\nby hand: {residue.by_hand}{closed}",
+            f"{residue_state.state(view, residue)}: {residue.why}\nby hand: {residue_state.by_hand(view, residue)}{closed}",
         )
     reason = "; ".join([*rows.contradictions(view), result.reason])
     trusted = "contradictory" if rows.contradictions(view) else result.verdict

@@ -255,9 +255,10 @@ def _residue(view: RunView) -> list[str]:
             "If that does not help, undo the changes by hand:"
         )
     for residue in view.result.residue:
+        place, told = residue_state.place(view, residue), residue_state.by_hand(view, residue)
         paragraphs += [
-            f"**{escape(residue.what)}** on {escape(residue.host)} (step {escape(residue.step)}): {prose(residue.why)}",
-            block(residue.by_hand) if residue_state.is_commands(residue.by_hand) else prose(residue.by_hand),
+            f"**{escape(residue.what)}** on {escape(place)} (step {escape(residue.step)}): {prose(residue.why)}",
+            block(told) if residue_state.is_commands(told) else prose(told),
         ]
     return paragraphs
 
@@ -330,7 +331,7 @@ def _clocks(view: RunView) -> str:
 
 def _findings(view: RunView) -> list[str]:
     paragraphs = []
-    for finding in rows.findings_in_report(view.result):
+    for finding in residue_state.findings(view, rows.findings_in_report(view.result)):
         measured_name, measured = open_findings.measured(finding)
         where = " on ".join(escape(part) for part in (finding.step and f"step {finding.step}", finding.host) if part)
         lines = [

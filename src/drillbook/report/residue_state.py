@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 
 from drillbook.exits import Exit
+from drillbook.findings import Finding
 from drillbook.judge import residue
-from drillbook.judge.result import Injection, Residue, RunView
+from drillbook.judge.result import ByHand, Injection, Residue, RunView
 from drillbook.judge.steps import NOTHING, ONLY_BY_RESTORE, by_commands
 from drillbook.judge.verdicts import Verdict
 from drillbook.report.figures import count
@@ -50,6 +52,39 @@ def is_commands(by_hand: str) -> bool:
 def has_commands(by_hand: str) -> bool:
     """Return True when the instructions for an undo by hand contain a command that stands outside of backticks."""
     return is_commands(by_hand) or _COMMAND.match(by_hand) is not None
+
+
+def by_hand(view: RunView, change: Residue) -> str:
+    """Return the instructions to undo a change by hand: those that the whole journal gives, or else those of the result."""
+    return next((full.text for full in view.by_hand if _is_of(full, change)), change.by_hand)
+
+
+def place(view: RunView, change: Residue) -> str:
+    """Return the host of the changed data. It is another one than the host of the step if the controller reached a service."""
+    return next((full.place for full in view.by_hand if _is_of(full, change)), change.host)
+
+
+def findings(view: RunView, told: Sequence[Finding]) -> list[Finding]:
+    """Return the findings ``told`` of the run. Those about changes that were not undone get the place and the instructions that
+    the report has for these changes.
+    """
+    left = {(change.step, change.host): change for change in view.result.residue}
+    return [
+        _as_told(view, problem, left[problem.step, problem.host])
+        if problem.code == "residue" and (problem.step, problem.host) in left
+        else problem
+        for problem in told
+    ]
+
+
+def _as_told(view: RunView, problem: Finding, change: Residue) -> Finding:
+    title = problem.title.removesuffix(f" on {change.host}")
+    title = problem.title if title == problem.title else f"{title} on {place(view, change)}"
+    return problem.model_copy(update={"title": title, "remedy": by_hand(view, change)})
+
+
+def _is_of(full: ByHand, change: Residue) -> bool:
+    return (full.step, full.host) == (change.step, change.host)
 
 
 def heading(view: RunView) -> str:

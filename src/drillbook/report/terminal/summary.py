@@ -268,14 +268,14 @@ def residue_lines(view: RunView) -> list[RenderableType]:
                 below=int(bool(closed)),
             ),
         ]
-        parts += [] if closed else [_by_hand(residue)]
+        parts += [] if closed else [_by_hand(residue_state.by_hand(view, residue))]
     return parts
 
 
-def _by_hand(residue: Residue) -> Prose:
-    """Return instructions to undo a change by hand. Lines with commands are never broken."""
-    by_hand = Text(f"by hand, if `drill.recover` does not help:\n{shown(as_called(residue.by_hand))}")
-    return Prose(by_hand, 4, below=1, verbatim=residue_state.has_commands(residue.by_hand))
+def _by_hand(told: str) -> Prose:
+    """Return the instructions ``told`` to undo a change by hand. Lines with commands are never broken."""
+    text = Text(f"by hand, if `drill.recover` does not help:\n{shown(as_called(told))}")
+    return Prose(text, 4, below=1, verbatim=residue_state.has_commands(told))
 
 
 def _head(view: RunView, residue: Residue) -> Prose:
@@ -283,7 +283,9 @@ def _head(view: RunView, residue: Residue) -> Prose:
     closed = view.result.settled
     said = "NOT UNDONE" if residue_state.failed(view, residue) else residue_state.UNRECORDED.upper()
     mark = "– residue, closed" if closed else f"! residue, {said}"
-    text = f"{mark}: {one_line(residue.what)} on {one_line(residue.host)} (step {one_line(residue.step)})"
+    text = (
+        f"{mark}: {one_line(residue.what)} on {one_line(residue_state.place(view, residue))} (step {one_line(residue.step)})"
+    )
     return Prose(Text(text, style="" if closed else "bold red"), 2)
 
 
