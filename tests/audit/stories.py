@@ -136,6 +136,16 @@ class Run(Story):
             self.step(6.5, 7.0, "verify.1", "spare-1", **told).add(8.0, "phase.ended", phase="verify", status="done")
         return self.end()
 
+    def lossy(self):
+        """Add a run that passed, but restored a backup of its own time, in which rows of a table are missing."""
+        self.fault().availability(*SAMPLES).canary(ACKS, [[1, 400]]).add(11.0, "phase.started", phase="restore")
+        told = {"replaced_data": {"rows of t in db": 20}, "restored_data": {"rows of t in db": 5}}
+        taken = {"made": {"manifest": "m-1"}, "backup": {"taken_at": self.at.isoformat()}}
+        self.step(11.0, 12.0, "restore.1", "app-1", effect="write", **told, **taken)
+        self.add(12.0, "phase.ended", phase="restore", status="done").add(12.0, "phase.started", phase="verify")
+        self.step(12.5, 13.0, "verify.1", "controller")
+        return self.add(14.0, "phase.ended", phase="verify", status="done").end()
+
     def refused(self, message="the system is not ready"):
         return self.add(1.0, "ended.early", why="refused", message=message, findings=[]).end()
 
@@ -198,6 +208,20 @@ def year(book):
     left.fault().availability(*SAMPLES).recovery(verify="failed").end([LEFT]).close()
     book.run("2026-11-09T09:00:00", text=text).good().close()
     book.run("2027-01-11T09:00:00").good().close()
+    return book
+
+
+def one_day(book):
+    """A period in progress with all its runs on one day: two runs of a drill with lost rows, and one whose controller died."""
+    text = DRILL.replace("sample", "table-dropped")
+    for number in (1, 2):
+        suite = f"20261126T{number:02}5959.000Z-quarterly-0{number}aa"
+        book.run(f"2026-11-26T0{number + 1}:00:00", suite=suite).good().close()
+        book.run(f"2026-11-26T0{number + 1}:10:00", drill="table-dropped", text=text, suite=suite).lossy().close()
+        book.run(f"2026-11-26T0{number + 1}:20:00", drill="api-down", text=DOWN, suite=suite).good().close()
+    killed = book.run("2026-11-26T11:00:00", drill="table-dropped", text=text)
+    killed.fault().availability(*SAMPLES).canary(ACKS, [[1, 400]]).close()
+    killed.resumed("2026-11-26T12:00:00").close()
     return book
 
 

@@ -47,7 +47,7 @@ def nothing(book):
     return book
 
 
-BOOKS = {"year": stories.year, "broken": broken, "hostile": stories.hostile, "nothing": nothing}
+BOOKS = {"year": stories.year, "one-day": stories.one_day, "broken": broken, "hostile": stories.hostile, "nothing": nothing}
 
 
 def golden(name, file):
@@ -61,7 +61,7 @@ def run(root, name):
     return status, book.reports / "audit-2026-01-01-2026-12-31"
 
 
-@pytest.mark.parametrize(("name", "status"), [("year", 3), ("broken", 3), ("hostile", 3), ("nothing", 3)])
+@pytest.mark.parametrize(("name", "status"), [("year", 3), ("one-day", 3), ("broken", 3), ("hostile", 3), ("nothing", 3)])
 def test_as_before(tmp_path, name, status):
     """These runs have no signatures or anchors, so that they are never reported as assured, intact or not."""
     found, folder = run(tmp_path, name)

@@ -1,12 +1,15 @@
 """Axes of the charts of an audit: round steps, and labels that do not overlap."""
 
 from datetime import date
+from itertools import pairwise
 
 import pytest
 
 from drillbook.audit import trend
 from drillbook.audit.period import Period
 from drillbook.report.labels import text_width
+from tests.audit import stories
+from tests.audit.test_chain import audited
 
 
 def labels(highest):
@@ -52,3 +55,33 @@ def test_several_runs_of_a_day_are_points_and_the_line_passes_the_longest_of_the
     assert trend._lines(days, [*points[:2], point(12, 10, "unverified"), point(20, 30), points[4]]) == (
         "11.0,20.0 20.0,30.0 30.0,40.0",
     )
+
+
+def test_marks_at_the_same_spot_stand_side_by_side():
+    same = [point(300, 162, "none"), point(300.2, 162, "none"), point(301, 160, "unverified"), point(301, 60)]
+    moved = trend._apart(same)
+    assert [round(one.x, 1) for one in moved] == [289.5, 300.5, 311.5, 301], "a mark at another height stays in its place"
+    assert [(one.y, one.kind) for one in moved] == [(one.y, one.kind) for one in same]
+    free = [point(100, 162), point(100 + trend.GAP, 162, "missed")]
+    assert trend._apart(free) == tuple(free)
+
+
+def test_marks_that_are_moved_stay_in_the_chart():
+    last = trend.WIDTH - trend.RIGHT
+    assert [one.x for one in trend._apart([point(last, 9), point(last, 9, "missed")])] == [last - trend.GAP, last]
+    assert [one.x for one in trend._apart([point(trend.LEFT, 9)] * 2)] == [trend.LEFT, trend.LEFT + trend.GAP]
+
+
+def test_many_marks_are_not_moved_far_from_their_days():
+    crowd = [one.x for one in trend._apart([point(200 + n / 10, 9) for n in range(40)])]
+    assert crowd == sorted(crowd)
+    assert round(crowd[-1] - crowd[0], 6) == trend.SPREAD
+    daily = [point(90.0 + number, 9) for number in range(300)]
+    assert trend._apart(daily) == tuple(daily)
+
+
+def test_a_killed_run_does_not_cover_the_runs_of_its_day(tmp_path):
+    audit = audited(stories.one_day(stories.Book(tmp_path)))
+    (plot,) = [one for one in audit.plots if (one.drill, one.key) == ("table-dropped", "rpo")]
+    assert [one.kind for one in plot.points] == ["none", "none", "unverified"]
+    assert [round(b.x - a.x, 6) for a, b in pairwise(plot.points)] == [trend.GAP, trend.GAP]

@@ -32,6 +32,8 @@ FLAGS = [
 ]
 MODES = {"light": ("screen", "light"), "dark": ("screen", "dark"), "print": ("print", "light")}
 WIDTHS = (1280, 390)
+A4_WIDTH = 688
+"""Width in pixels between the margins of a printed page."""
 PATIENCE_S = 120.0
 
 # Chromium reads commands from descriptor 3 and answers on 4; this puts the two pipes there and becomes Chromium.
@@ -42,7 +44,14 @@ MEASURE = """(() => {
   const seen = [...document.querySelectorAll("body *")].filter((one) => !one.closest(".box, svg, .skip"));
   const out = seen.filter((one) => one.getBoundingClientRect().right > page.clientWidth + 8);
   const drawings = [...document.querySelectorAll(".timeline figure svg")];
-  return {room: page.clientWidth, needed: page.scrollWidth, out: out.slice(0, 3).map((one) => one.outerHTML.slice(0, 200)),
+  const pen = document.createElement("canvas").getContext("2d");
+  const covered = [...document.querySelectorAll("td[data-head]")].filter((one) => {
+    const head = getComputedStyle(one, "::before");
+    if (head.position !== "absolute" || !one.textContent.trim()) return false;
+    pen.font = `${head.fontWeight} ${head.fontSize} ${head.fontFamily}`;
+    return pen.measureText(one.dataset.head).width > parseFloat(getComputedStyle(one).paddingLeft);
+  });
+  return {room: page.clientWidth, needed: page.scrollWidth, covered: covered.slice(0, 3).map((one) => one.dataset.head), out: out.slice(0, 3).map((one) => one.outerHTML.slice(0, 200)),
     drawn: drawings.filter((one) => one.getBoundingClientRect().width > 0).length};
 })()"""
 UNFOLD = 'for (const one of document.querySelectorAll("details")) one.open = true'
@@ -154,7 +163,7 @@ class Chrome:
         return found["result"].get("value")
 
     def measure(self) -> dict[str, Any]:
-        """Width of the page, elements that exceed it, and the number of visible timelines."""
+        """Width of the page, elements that exceed it, labels of fields that the fields cover, and the number of visible timelines."""
         return self.run(MEASURE)
 
     def unfold(self) -> None:

@@ -5,13 +5,14 @@ and no serious violation of accessibility (axe-core).
 from __future__ import annotations
 
 from collections.abc import Iterator
+from itertools import product
 from pathlib import Path
 
 import pytest
 
 from tests.needs import need
 from tests.report import renderings
-from tests.report.chrome import MODES, WIDTHS, Chrome
+from tests.report.chrome import A4_WIDTH, MODES, WIDTHS, Chrome
 
 SERIOUS = ("serious", "critical")
 
@@ -31,18 +32,18 @@ def check(chrome: Chrome, page: Path) -> int:
     for opened in (False, True):
         if opened:
             chrome.unfold()
-        for width in WIDTHS:
-            for mode in MODES if opened else ("light",):
-                chrome.look(width, mode)
-                found = chrome.measure()
-                where = (page.name, width, mode, opened)
-                assert found["room"] == width, where
-                assert found["needed"] <= width, (where, found)
-                assert found["out"] == [], where
-                drawn.add(found["drawn"])
-                if opened:
-                    bad = [one for one in chrome.violations() if one["impact"] in SERIOUS]
-                    assert bad == [], where
+        for width, mode in [*product(WIDTHS, MODES if opened else ("light",)), (A4_WIDTH, "print")]:
+            chrome.look(width, mode)
+            found = chrome.measure()
+            where = (page.name, width, mode, opened)
+            assert found["room"] == width, where
+            assert found["needed"] <= width, (where, found)
+            assert found["out"] == [], where
+            assert found["covered"] == [], where
+            drawn |= {found["drawn"]} if width in WIDTHS else set()
+            if opened and width in WIDTHS:
+                bad = [one for one in chrome.violations() if one["impact"] in SERIOUS]
+                assert bad == [], where
     assert chrome.said == []
     assert len(drawn) == 1
     return drawn.pop()
@@ -62,6 +63,9 @@ BAD = """<!doctype html><html lang="en"><title>Bad</title><style>p { color: %s; 
 @media (prefers-color-scheme: dark) { body { background: #000; } p { color: %s; } }</style><body><main><h1>x</h1>
 <p>words</p><div>wide</div></main>%s</body></html>"""
 
+COVERED = """<table><tr><th scope="row">a</th><td data-head="A long label">text</td></tr></table><style>
+td { position: relative; padding-left: 1em; } td::before { content: attr(data-head); position: absolute; left: 0; }</style>"""
+
 
 @pytest.mark.parametrize(
     "parts",
@@ -71,8 +75,10 @@ BAD = """<!doctype html><html lang="en"><title>Bad</title><style>p { color: %s; 
         ("#000", "1500px", "#fff", ""),
         ("#000", "9em", "#fff", "<script>console.warn('a word')</script>"),
         ("#000", "9em", "#fff", '<img src="data:,">'),
+        ("#000", "9em", "#fff", COVERED),
+        ("#000", "9em", "#fff", "<style>@media print { div { min-width: 700px; } }</style>"),
     ],
-    ids=["pale", "dark on dark", "wide", "noisy", "without words"],
+    ids=["pale", "dark on dark", "wide", "noisy", "without words", "covered", "wide on paper"],
 )
 def test_a_bad_page_is_found_out(chrome: Chrome, tmp_path: Path, parts: tuple[str, ...]) -> None:
     page = tmp_path / "page.html"

@@ -22,6 +22,9 @@ def test_long_names_break_at_separators_alone() -> None:
         "file:/srv/<wbr>anchors/<wbr>anchor-<wbr>20261129T0000.<wbr>json of "
         '<span class="date">2026-11-29</span> 12:30:05, 4.5 s &lt;x&gt;'
     )
+    assert (
+        breakable("2026-11-29T12:30:05Z") == '<span class="date">2026-11-29</span><wbr><span class="date">T12:30:05Z</span>'
+    )
     assert "<script>" not in breakable(samples.HOSTILE)
 
 

@@ -10,8 +10,9 @@ import pytest
 
 from drillbook.findings import finding
 from drillbook.report import html, html_steps, index
+from drillbook.report import pages as pages_of
 from tests.report import renderings, samples
-from tests.report.chrome import UNFOLD, Chrome
+from tests.report.chrome import A4_WIDTH, UNFOLD, Chrome
 from tests.report.test_browser import chrome
 
 __all__ = ["chrome"]
@@ -113,31 +114,41 @@ def test_only_steps_that_did_not_succeed_are_unfolded(chrome: Chrome, tmp_path: 
 
 BROKEN_DATES = """(() => {
   const walk = document.createTreeWalker(document.body, NodeFilter.SHOW_TEXT), broken = [];
-  while (walk.nextNode()) for (const found of walk.currentNode.data.matchAll(/\\d{4}-\\d\\d-\\d\\d/g)) {
+  while (walk.nextNode()) for (const found of walk.currentNode.data.matchAll(/\\d{4}-\\d\\d-\\d\\d|\\d\\d:\\d\\d(:\\d\\d(\\.\\d+)?)?Z?/g)) {
     const range = document.createRange();
-    range.setStart(walk.currentNode, found.index); range.setEnd(walk.currentNode, found.index + 10);
+    range.setStart(walk.currentNode, found.index); range.setEnd(walk.currentNode, found.index + found[0].length);
     if (new Set([...range.getClientRects()].map((one) => one.top)).size > 1) broken.push(walk.currentNode.data);
   }
   return broken;
 })()"""
-A4_WIDTH = 688
-"""Width in pixels between the margins of a printed page."""
 AUDITS = Path(__file__).parents[1] / "golden" / "audit"
 
 
 @pytest.mark.parametrize(("width", "mode"), [(400, "light"), (A4_WIDTH, "print")])
-@pytest.mark.parametrize("name", ["index.html", "audit.html", "summary.html"])
-def test_no_date_breaks_on_a_phone_or_on_paper(chrome: Chrome, tmp_path: Path, name: str, width: int, mode: str) -> None:
+@pytest.mark.parametrize("name", ["index.html", "audit.html", "summary.html", "one-day.html"])
+def test_no_date_and_no_time_breaks_on_a_phone_or_on_paper(
+    chrome: Chrome, tmp_path: Path, name: str, width: int, mode: str
+) -> None:
     page = tmp_path / name
-    text = (
-        index.render(samples.entries())
-        if name == "index.html"
-        else (AUDITS / f"year.{name.removeprefix('audit.')}").read_text()
-    )
+    audit = AUDITS / (name if name == "one-day.html" else f"year.{name.removeprefix('audit.')}")
+    text = index.render(samples.entries()) if name == "index.html" else audit.read_text()
     page.write_text(text, encoding="utf-8")
     chrome.look(width, mode)
     chrome.open(page)
     assert chrome.run(BROKEN_DATES) == []
+
+
+@pytest.mark.parametrize("width", [320, 390, 400, 410, 420, 430])
+def test_a_time_in_a_field_of_an_audit_breaks_only_behind_its_date(chrome: Chrome, tmp_path: Path, width: int) -> None:
+    page, audit = tmp_path / "page.html", (AUDITS / "one-day.html").read_text()
+    anchor = "/var/lib/drillbook/anchors/acme-471843c5cf857608.jsonl: 16 runs; the newest is of 2026-12-01T11:11:36Z"
+    field = "<dt>Anchors</dt><dd>{}</dd>"
+    assert field.format("none") in audit
+    page.write_text(audit.replace(field.format("none"), field.format(pages_of.breakable(anchor))), encoding="utf-8")
+    chrome.look(width, "light")
+    chrome.open(page)
+    assert [text for text in chrome.run(BROKEN_DATES) if text in anchor] == []
+    assert chrome.measure()["needed"] <= width
 
 
 def test_paper_has_no_blue_links_and_no_page_with_a_single_row_or_head(chrome: Chrome, tmp_path: Path) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date, datetime
 
 from drillbook.audit.coverage import by_drill, objectives_of, row_of, targets_of
@@ -22,6 +22,8 @@ STEPS = (1.0, 2.0, 2.5, 5.0, 10.0)
 TIMES = (20.0, 30.0, 60.0, 120.0, 300.0, 600.0, 900.0, 1800.0, 3600.0, 7200.0, 10800.0, 21600.0, 43200.0, 86400.0)
 """Possible distances in seconds between the ticks of a long axis. They are round, such as 5 minutes or 6 hours."""
 KEYS = ("rto", "rpo")
+GAP, SPREAD = 11.0, 55.0
+"""Smallest distance between two marks that do not touch each other, and the width over which touching marks are spread at most."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,7 +102,7 @@ def _plot(environment: str, drill: str, key: str, runs: Sequence[Record], period
     targets = [targets_of(run)[key] for run in runs]
     highest = max([*targets, *(_figure(run, key)[0] + _figure(run, key)[1] for run in runs)])
     frame = _Frame(period, _nice(max(highest, 1e-3) / 3) * math.ceil(max(highest, 1e-3) / _nice(max(highest, 1e-3) / 3)))
-    points = tuple(_point(run, key, frame) for run in runs)
+    points = _apart([_point(run, key, frame) for run in runs])
     known = [point for point in points if point.kind != "none"]
     reserved = sum(point.reserved for point in points)
     described = (
@@ -158,6 +160,35 @@ def _point(record: Record, key: str, frame: _Frame) -> Point:
         f"{at:%Y-%m-%d}: {figure}, target at most {row.target}, {word}",
         reserved,
     )
+
+
+def _apart(points: Sequence[Point]) -> tuple[Point, ...]:
+    """Move marks that touch each other aside, so that two marks do not read as a third one. The order of the marks is kept.
+    Marks that touch each other over more than ``SPREAD`` are not moved.
+    """
+    moved = list(points)
+    for group in _touching(points):
+        first, last = points[group[0]].x, points[group[-1]].x
+        width = min(GAP * (len(group) - 1), SPREAD)
+        if last - first < width:
+            begin = min(max((first + last - width) / 2, LEFT), WIDTH - RIGHT - width)
+            for place, at in enumerate(group):
+                moved[at] = replace(points[at], x=begin + place * width / (len(group) - 1))
+    return tuple(moved)
+
+
+def _touching(points: Sequence[Point]) -> list[list[int]]:
+    """Group the marks that touch each other, as indexes in the order of their times."""
+    groups: list[list[int]] = []
+    for at, point in sorted(enumerate(points), key=lambda pair: pair[1].x):
+        near = [
+            group
+            for group in groups
+            if any(abs(points[other].x - point.x) < GAP > abs(points[other].y - point.y) for other in group)
+        ]
+        joined = sorted((other for group in near for other in group), key=lambda other: points[other].x)
+        groups = [*(group for group in groups if group not in near), [*joined, at]]
+    return groups
 
 
 def _begun(record: Record, frame: _Frame) -> datetime:

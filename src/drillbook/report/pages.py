@@ -92,11 +92,13 @@ def whole_dates(text: object) -> Markup:
 
 def breakable(text: object) -> Markup:
     """Mark the places at which a browser may break a long name or path into two lines. These places are after separators
-    such as ``/`` and ``_``, but not inside a date or a number.
+    such as ``/`` and ``_``, and between a date and its time, but not inside a date, a time or a number.
     """
-    parts = re.split(r"(\d{4}-\d\d-\d\d)|((?<=\w)(?:[/_@=+-]+|[.:]+(?=[A-Za-z]))(?=\w))", figures.shown(text))
-    forms = (Markup("{}"), Markup('<span class="date">{}</span>'), Markup("{}<wbr>"))
-    return Markup("").join(forms[number % 3].format(part) for number, part in enumerate(parts) if part)
+    date, time = r"(\d{4}-\d\d-\d\d)", r"((?<=\d)T\d\d:\d\d[\d:.]*Z?)"
+    parts = re.split(rf"{date}|{time}|((?<=\w)(?:[/_@=+-]+|[.:]+(?=[A-Za-z]))(?=\w))", figures.shown(text))
+    whole = Markup('<span class="date">{}</span>')
+    forms = (Markup("{}"), whole, Markup("<wbr>") + whole, Markup("{}<wbr>"))
+    return Markup("").join(forms[number % 4].format(part) for number, part in enumerate(parts) if part)
 
 
 def run_names(text: object) -> Markup:
