@@ -33,8 +33,8 @@ plan        schema source_rules spec
 plan        broken_entries condition_class drill_files fault_limits plan planned_step recorded_content references
 plan        limits schedule_terms secret_references step_roles step_rules window
 journal     damaged intents journal journal_cases json_values line_file manual_undo own_writes suspension
-judge       clocks comparison detection earlier_runs event_index faultstate findings judge judge_views notes objectives
-judge       objective_proof outage outlook residue rpo rto rto_stalls shortfall size_points steps verdict
+judge       clocks comparison detection earlier_runs event_index faultstate findings judge judge_views later_steps notes
+judge       objectives objective_proof outage outlook residue rpo rto rto_stalls shortfall size_points steps verdict
 corpus      corpus
 audit       absences chain content controls coverage coverage_signs exempt_list findings missed_drills objective_states
 audit       period rehearsal_figures rendering retired run_evidence run_rows services suites told_of_runs trend undrilled_services

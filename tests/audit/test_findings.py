@@ -12,7 +12,7 @@ from drillbook.audit.findings import FindingRow
 from drillbook.findings import CATALOGUE, finding
 from drillbook.journal.run_state import RunState
 from drillbook.project import finished_runs
-from drillbook.report import rows
+from drillbook.report import open_findings, rows
 from tests.audit import stories
 from tests.audit.stories import ACKS, SAMPLES
 from tests.audit.test_chain import audited
@@ -71,6 +71,41 @@ def test_what_only_follows_from_another_finding_is_counted_as_in_the_report(book
     told = {row["code"]: row for row in content.as_data(audit)["findings"]}["objective-not-verified"]
     assert (told["count"], told["runs"], told["in_newest"]) == (2, 1, 2), "the keys of earlier versions mean the same"
     assert (told["own_count"], told["own_runs"], told["own_in_newest"]) == (0, 0, 0)
+
+
+def recovered_later(book, removed, restored):
+    """Audit of a run whose controller died in its restore phase, and whose recovery brought back ``restored`` rows."""
+    rows_of = "rows of public.chunks in database"
+    run = book.run("2026-02-10T09:00:00").availability(*SAMPLES).canary(ACKS, [[1, 400]])
+    run.add(9.9, "phase.started", phase="inject")
+    undo = {"kind": "restore", "commands": [], "action": "", "params": {}, "why": "only a restore brings it back"}
+    run.step(10.0, 10.2, "inject.1", "app-1", effect="fault", undo=undo, removed_data={rows_of: removed})
+    run.add(10.2, "phase.ended", phase="inject", status="done").add(11.0, "phase.started", phase="restore")
+    run.resumed("2026-02-10T09:05:00")
+    run.add(3.0, "recovery.started", operator="bob@ops", tool="drillbook 0")
+    run.step(4.0, 5.0, "restore.1", "app-1", effect="write", restored_data={rows_of: restored})
+    run.add(6.0, "recovery.finished", residue=[]).close()
+    return audited(book), finished_runs.judged(RunState(run.folder))
+
+
+@pytest.mark.parametrize("restored", [119122, 119131])
+def test_the_audit_counts_the_findings_of_a_recovered_run_as_its_report_and_tells_its_loss(book, restored):
+    audit, view = recovered_later(book, 119131, restored)
+    shown = rows.findings_of(view.result)
+    told = [row for row in audit.shown_findings if row.severity != "low"]
+    assert sum(row.times for row in told) == len(shown) == sum(row.open_now for row in told)
+    assert len(shown) < len(rows.each_finding(view.result)), "two objectives share a finding"
+    lossy = restored < 119131
+    assert ("removed-data-missing" in {row.code for row in told}) is lossy
+    (alert,) = [one for one in alerts(audit) if "ended aborted" in one.text]
+    number = open_findings.counted(open_findings.grave(shown))
+    assert f"({number}" in alert.text
+    assert alert.step.startswith("Compare the restored data with the manifest" if lossy else "run it again: ")
+    assert "drill sample" in alert.step
+    for page in (html.render(audit), markdown.render(audit), summary.render(audit)):
+        assert ("Less data came back than the fault removed" in plain(page)) is lossy
+        assert number in plain(page) or "sample in lab lost data (" in plain(page), "the summary tells a loss first"
+        assert "the verification did not run" not in plain(page)
 
 
 @pytest.mark.parametrize(

@@ -236,6 +236,18 @@ def test_a_run_whose_controller_died_shows_the_command_at_the_top() -> None:
     assert "its controller died; recover it:" in page.split('id="trends"')[0]
 
 
+def test_the_index_says_as_the_report_what_a_run_whose_controller_died_did_not_do() -> None:
+    known = samples.recorded("killed").result
+    rpo = known.objectives["rto"].model_copy(
+        update={"measured_s": 0.0, "error_s": 0.06, "met": None, "reason": "the verification did not run"}
+    )
+    dead = known.model_copy(update={"objectives": {"rpo": rpo}})
+    for result, said in ((dead, "the run itself ran no verification"), (samples.failed().result, "")):
+        page = plain(index.render([index.entry(result.model_dump(mode="json", by_alias=True))]))
+        assert "the verification did not run" not in page
+        assert said in page
+
+
 def test_two_runs_show_no_trend() -> None:
     entries = [entry for entry in samples.entries() if entry.name == "postgres-lost" and not entry.href.startswith("q/")]
     newest = sorted(entries, key=lambda entry: entry.started)

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from drillbook.findings import finding
-from drillbook.report import objective_figures, objective_findings, rows, wording
+from drillbook.judge.verdicts import CONTROLLER_DIED
+from drillbook.report import objective_figures, objective_findings, open_findings, rows, wording
 from tests.report import samples
 
 
@@ -43,31 +44,29 @@ def test_the_target_in_a_finding_has_the_units_of_the_table() -> None:
 
 
 def test_objectives_of_a_dead_controller_that_lack_the_same_proof_share_a_finding() -> None:
-    result = samples.recorded("died").result
     same = [
         finding("objective-not-verified", title=key, wanted=wanted, measured="not measured: why")
         for key, wanted in (("DETECT", "at most 5 s"), ("RPO", "at most 2 min"), ("RTO", "at most 2 min"))
     ]
     other = same[2].model_copy(update={"measured": "not measured: another reason"})
     lost = finding("acknowledged-writes-lost")
-    one, kept = objective_findings.joined([*same, lost], result)
+    one, kept = objective_findings.joined([*same, lost], CONTROLLER_DIED)
     assert kept == lost
     assert one.title == "3 objectives could not be verified: RTO, RPO and detection"
     assert one.wanted == "RTO at most 2 min, RPO at most 2 min, detection at most 5 s"
     assert (one.severity, one.measured) == (same[0].severity, same[0].measured)
-    assert [found.wanted for found in objective_findings.joined([*same[:2], other], result)][1:] == [other.wanted]
-    ended = result.model_copy(update={"reason": "another"})
-    assert objective_findings.joined([*same, lost], ended) == [*same, lost]
+    assert [found.wanted for found in objective_findings.joined([*same[:2], other], CONTROLLER_DIED)][1:] == [other.wanted]
+    assert objective_findings.joined([*same, lost], "another") == [*same, lost]
 
 
-def test_the_report_of_a_run_joins_them_and_the_audit_counts_each() -> None:
+def test_every_list_of_findings_joins_them() -> None:
     result = samples.recorded("died").result
     same = tuple(
         finding("objective-not-verified", title=key, measured="not measured: why") for key in ("DETECT", "RPO", "RTO")
     )
     result = result.model_copy(update={"findings": same})
-    assert [len(told(result)) for told in (rows.findings_of, rows.findings_in_report, rows.findings_beside_residue)] == [
-        3,
-        1,
-        1,
-    ]
+    assert [len(told(result)) for told in (rows.findings_of, rows.findings_beside_residue)] == [1, 1]
+    told = open_findings.of_result(result.model_dump(mode="json", by_alias=True))
+    assert [one.title for one in told] == ["3 objectives could not be verified: RTO, RPO and detection"], "the index, too"
+    ended = result.model_copy(update={"reason": "another"}).model_dump(mode="json", by_alias=True)
+    assert len(open_findings.of_result(ended)) == 3

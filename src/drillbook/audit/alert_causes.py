@@ -173,12 +173,13 @@ def _again(audit: Audit, key: tuple[str, str], run: RunRow) -> tuple[str, bool]:
     """Return the next step for a drill whose newest run ``run`` did not pass, and the field ``stopped`` of its alert."""
     rows = [row for row in audit.findings if (row.environment, row.drill) == key and row.code != RESIDUE]
     recovered = [row for row in rows if _recovered_since(audit, row)]
-    first = _first_step(row for row in rows if row not in recovered)
+    died = run.reason == CONTROLLER_DIED  # nothing else is to be corrected before the drill is repeated
+    first = _first_step(row for row in rows if row not in recovered and (row.code == reservations.LACKING or not died))
     other = next_steps.named_inventory(run.reason) if run.verdict == Verdict.NOT_RUN else ""
     again = f"`{next_steps.run_again(NEUTRAL, run.drill, other or run.inventory)}`"
     if run.verdict == Verdict.NOT_RUN:
         return f"run the drill where these services are installed: {again}", False
-    if run.reason == CONTROLLER_DIED:
+    if died and not (first and run.finished):
         undo = "" if run.finished else f"recover the run with {recover(run.run)}, then "
         return f"{undo}run it again: {again}", not undo
     if first:
@@ -201,9 +202,7 @@ def _recovered_since(audit: Audit, row: FindingRow) -> bool:
 
 
 def _was_stopped(run: RunRow) -> bool:
-    """Return True for a run that a person or a signal stopped. The drill can be run again at once, because the run shows no
-    problem that must be corrected first.
-    """
+    """Return True for a run that a person or a signal stopped. It shows no problem that must be corrected before the next run."""
     return run.verdict == Verdict.ABORTED and run.reason.casefold().startswith(consequences.STOPPED_BY)
 
 

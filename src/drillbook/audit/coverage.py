@@ -17,6 +17,7 @@ from drillbook.judge.verdicts import Verdict
 from drillbook.report import remarks
 from drillbook.report.figures import count
 from drillbook.report.rows import ObjectiveRow, objective_rows
+from drillbook.report.unproven_faults import brief_objectives
 from drillbook.report.wording import badness
 from drillbook.sdk.identity import Thing
 
@@ -362,10 +363,8 @@ def _refused(runs: Sequence[Record]) -> int:
 
 
 def objectives_of(record: Record) -> dict[str, Objective]:
-    """Return the objectives of a run with their measurements. The result is empty when the journal of the run cannot be
-    trusted.
-    """
-    return dict(record.result.objectives) if record.result and not record.damage and not record.doubts else {}
+    """Return the objectives of a run with their measurements, or nothing if the journal of the run cannot be trusted."""
+    return brief_objectives(record.result) if record.result and not record.damage and not record.doubts else {}
 
 
 def targets_of(record: Record) -> dict[str, float]:

@@ -50,16 +50,16 @@ class FindingRow:
     remedy: str = ""
     """Remedy from the last run with a finding of this code. It is empty when the finding has no remedy."""
     own_count: int | None = None
-    """``count`` without the findings that are only consequences of other findings. The number is None if no finding is a
-    consequence.
+    """``count`` as the reports of the runs count: without findings that are only consequences of other findings, and with one
+    finding for objectives that lack the same proof. The number is None if the reports count every finding.
     """
     own_runs: int | None = None
-    """Number of runs with at least one finding of this code that is not a consequence of another finding."""
+    """Number of runs with at least one finding of this code in their reports."""
     own_in_newest: int | None = None
-    """``in_newest`` without the findings that are only consequences of other findings."""
+    """``in_newest`` as the report of the newest run counts."""
     own_texts: tuple[str, ...] = ()
-    """``texts`` without those of findings that are only consequences of other findings. The report of a run shows a consequence
-    below its cause, and not as a finding of its own. The value is empty if it would equal ``texts``.
+    """``texts`` of the findings that the report of the run shows. The report shows a consequence below its cause, and not as a
+    finding of its own. The value is empty if it would equal ``texts``.
     """
 
     @property
@@ -83,7 +83,7 @@ class FindingRow:
 
     @property
     def times(self) -> int:
-        """Number of findings with this code in the period. As in reports, consequences of other findings do not count."""
+        """Number of findings with this code in the period, as the reports of the runs count them."""
         return self.count if self.own_count is None else self.own_count
 
     @property
@@ -93,7 +93,7 @@ class FindingRow:
 
     @property
     def open_now(self) -> int:
-        """Number of open findings with this code. Consequences of other findings do not count."""
+        """Number of open findings with this code, as the report of the newest run counts them."""
         newest = self.in_newest if self.own_in_newest is None else self.own_in_newest
         return newest if self.state == "open" else 0
 
@@ -106,8 +106,7 @@ class FindingRow:
 
 
 def each_open(rows: Iterable[FindingRow]) -> list[FindingRow]:
-    """Return each open row once for each finding with its code in the newest run of the drill. Findings that are only
-    consequences of other findings do not count, as in the report of the run."""
+    """Return each open row once for each finding with its code in the report of the newest run of the drill."""
     return [row for row in rows for _ in range(row.open_now)]
 
 
@@ -118,7 +117,7 @@ class _Run:
     record: Record
     every: tuple[Finding, ...]
     own: tuple[Finding, ...]
-    """Findings of the run without those that are only consequences of other findings; see ``report.consequences``."""
+    """Findings of the run as its report counts them; see ``report.rows.findings_of``."""
 
     def with_code(self, code: str) -> tuple[list[Finding], list[Finding]]:
         """Return two lists of findings with the code ``code``: those in ``every``, and those in ``own``."""
@@ -136,7 +135,7 @@ def findings(runs: Sequence[Record]) -> list[FindingRow]:
         for record in mine:
             if record.result and not record.damage:
                 run = _Run(record, tuple(each_finding(record.result)), tuple(findings_of(record.result)))
-                for finding in record.result.findings:
+                for finding in record.result.every_finding:
                     seen.setdefault(finding.code, []).append(run)
         rows += [_finding(drill, code, where, mine[-1]) for code, where in sorted(seen.items())]
     return sorted(rows, key=_rank)
@@ -194,8 +193,8 @@ def _allowed(newest: Record) -> str:
 
 
 def _own(code: str, runs: Sequence[_Run], newest: Record) -> dict[str, Any]:
-    """Return the fields of a row whose names begin with ``own_``. They count again without the findings that are only consequences
-    of other findings. The result is empty if this gives the same numbers.
+    """Return the fields of a row whose names begin with ``own_``. They count again, as the reports of the runs count. The result is
+    empty if this gives the same numbers.
     """
     every, own = zip(*(run.with_code(code) for run in runs), strict=True)
     if every == own:

@@ -20,6 +20,7 @@ from drillbook.journal.journal import History
 from drillbook.judge import capacity, clocks, comparison, diagnosis, early_end, faultstate, locks, notes, recoveries, residue
 from drillbook.judge.figures import Figures, session, zero
 from drillbook.judge.findings import findings, mended
+from drillbook.judge.later_steps import with_later_steps
 from drillbook.judge.objectives import objectives, unverified
 from drillbook.judge.result import Note, Residue, Result, RunView, StepView, Timeline
 from drillbook.judge.samples import Stalls
@@ -47,7 +48,8 @@ def _view(history: History) -> RunView:
     figures = clocks.figures(events, plan, faultstate.faults(own, events, plan, residue.residue(events, plan)))
     marks = {**figures.marks, **early_end.marks(own), **notes.marks(own)}
     end = early_end.early_end(own, plan)
-    result = _result(events, own, plan, figures, views)
+    at_end = _at_end(own, events, plan)
+    result = with_later_steps(_result(events, own, plan, figures, views), at_end["recoveries"], first.program)
     return RunView(
         result=result,
         plan=first.plan,
@@ -71,7 +73,7 @@ def _view(history: History) -> RunView:
         stalls=Stalls.of(own).spans,
         early_end=end,
         by_hand=residue.by_hands(events, plan, first.program),
-        **_at_end(own, events, plan),
+        **at_end,
     )
 
 

@@ -108,10 +108,7 @@ class ByHand(_Value):
 
 
 class SettledChange(_Value):
-    """One change that a person closed. ``proof``: state of the change according to a check right before the closing.
-
-    To close a change is to declare that it needs no undo.
-    """
+    """One change that a person declared to need no undo. ``proof``: state of the change in a check right before this."""
 
     step: str
     host: str
@@ -181,11 +178,23 @@ class Result(_Value):
     """Result of the diagnosis. It is None when the drill plans no diagnosis."""
     capacity: tuple[Outlook, ...] = ()
     settled: Settled | None = None
-    """Statement in which a person says that the remaining changes need no further work. ``residue`` and ``exit`` do not
-    depend on it.
-    """
+    """Statement of a person that the remaining changes need no further work. ``residue`` and ``exit`` do not depend on it."""
+    later_steps: tuple[StepResult, ...] = Field(default=(), exclude=True)
+    """Last outcome of each step that recoveries of the run carried out. Not in ``result.json``: a recovery does not change it."""
+    later_findings: tuple[Finding, ...] = Field(default=(), exclude=True)
+    """Findings about data that recoveries did not bring back. They are not in ``result.json``; all reports show them."""
 
     model_config = ConfigDict(defer_build=True, frozen=True, extra="forbid", populate_by_name=True)
+
+    @property
+    def every_finding(self) -> tuple[Finding, ...]:
+        """All findings, also those in ``later_findings``."""
+        return (*self.findings, *self.later_findings)
+
+    @property
+    def last_steps(self) -> tuple[StepResult, ...]:
+        """Steps of the run. Those that a recovery carried out again have the outcome of the recovery."""
+        return tuple({(step.id, step.host): step for step in (*self.steps, *self.later_steps)}.values())
 
     @property
     def open_residue(self) -> tuple[Residue, ...]:

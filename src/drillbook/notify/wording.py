@@ -17,7 +17,7 @@ from drillbook.plan.planner import Plan
 from drillbook.report import remarks
 from drillbook.report.figures import seconds
 from drillbook.report.remarks import BY_PROBE, Remark
-from drillbook.report.rows import findings_in_report, objective_rows
+from drillbook.report.rows import findings_of, objective_rows
 from drillbook.report.wording import objective_name
 from drillbook.sdk.host import printable
 
@@ -129,7 +129,7 @@ def end(plan: Plan, result: Result, report: str, *, recovered: bool = False) -> 
     """
     how = "recovered; all changes are undone" if recovered else str(result.verdict)
     told = remarks.of_run(result.steps, result.started, result.objectives.get("rpo"))
-    findings = [finding for finding in findings_in_report(result) if finding.severity != Severity.INFORMATION]
+    findings = [finding for finding in findings_of(result) if finding.severity != Severity.INFORMATION]
     weight = {"passed": "success", "failed": "failure"}.get(str(result.verdict), "warning")
     return _message(
         plan,

@@ -95,7 +95,7 @@ def _join(parts: list[str]) -> str:
 
 def _reason(result: Result) -> str:
     """Return the reason of the verdict as a sentence. Names of hosts, services and steps keep their case also at its beginning."""
-    text = without_body(one_line(in_run(result.reason, result))).strip()
+    text = without_body(one_line(in_run(result.reason, result.objectives, result.reason))).strip()
     word = text.split(" ")[0]
     names = {result.service, result.drill, *(step.host for step in result.steps)} - {"a", "an", "the"}
     is_name = word.rstrip(":,;") in names or not word.rstrip(":,;").isalpha()
@@ -127,9 +127,9 @@ def _recovery(result: Result, begin: str, marks: dict[str, float]) -> str:
 
 def _loss(result: Result) -> str:
     """Return clauses about the loss of data: first the data that did not come back, then the measured RPO."""
-    missing = remarks.shortfalls(result.steps)
+    missing = remarks.shortfalls(result.last_steps)
     doubtful = own_commands.doubtful(result.steps, result.objectives.get("rpo"))
-    whose = "of the canary's" if doubtful or shortfall.has_uncounted(result.steps) else "of the"
+    whose = "of the canary's" if doubtful or shortfall.has_uncounted(result.last_steps) else "of the"
     return "; ".join([*missing, _measured_loss(result, whose)])
 
 

@@ -72,7 +72,7 @@ def render(view: RunView) -> str:
             result=view.result,
             sentence=headlines.sentence(view),
             residue=wording.residue(view.result),
-            findings=residue_state.findings(view, rows.findings_in_report(view.result)),
+            findings=residue_state.findings(view, rows.findings_of(view.result)),
             closed=closed(view.result),
             objectives=rows.rows_of(view.result),
             bar=bar,
@@ -162,7 +162,7 @@ def _anchors(phases: Sequence[PhaseRow]) -> dict[Where, str]:
 def _findings(result: Result) -> dict[Where, list[Finding]]:
     """Return the findings of each step and host."""
     findings: dict[Where, list[Finding]] = {}
-    for finding in rows.findings_in_report(result):
+    for finding in rows.findings_of(result):
         findings.setdefault((finding.step, finding.host), []).append(finding)
     return findings
 
@@ -196,7 +196,7 @@ def render_suite(suite: SuiteResult, views: Sequence[RunView]) -> str:
             sentence=suites.suite_sentence(drills),
             environment_note=wording.of_environment(view.plan.get("inventory") for view in views),
             legend=remarks.legend(objective.mark for row in drills for objective in row.objectives),
-            findings_of=dead_runs.told_once(views, rows.findings_in_report),
+            findings_of=dead_runs.told_once(views, rows.findings_of),
             owner_of=run_record.owner,
             rows=drills,
             grave=grave,

@@ -10,6 +10,7 @@ from typing import Any
 from drillbook.exits import Exit
 from drillbook.installation.program_name import as_called, program
 from drillbook.journal.run_files import PAGE
+from drillbook.judge.result import Objective
 from drillbook.judge.verdicts import Verdict
 from drillbook.report import (
     index_attention,
@@ -28,7 +29,7 @@ from drillbook.report.figures import count, lasted, link, moment, one_line, took
 from drillbook.report.folders import begun
 from drillbook.report.index_attention import RUNNING, UNFINISHED
 from drillbook.report.index_entries import DrillTrends, IndexEntry, Known, Point, Row, Trend
-from drillbook.report.objective_figures import drawn
+from drillbook.report.objective_figures import drawn, in_run
 from drillbook.report.shortened import shortened
 from drillbook.sdk.run_names import drill_of
 
@@ -96,7 +97,7 @@ def _entry(
 ) -> IndexEntry:
     kind = "suite" if "suite" in result else "drill"
     ended = ends.get(str(result["run"]), "")
-    objectives = open_findings.objectives_of(result)
+    objectives = _objectives(result)
     findings = [*open_findings.of_result(result), *(finding for child in children for finding in child.findings)]
     return IndexEntry(
         run=str(result["run"]),
@@ -122,6 +123,17 @@ def _entry(
         findings=tuple(open_findings.grave(findings)),
         reason=_reason(result),
     )
+
+
+def _objectives(result: Mapping[str, Any]) -> dict[str, Objective]:
+    """Return the objectives of a run. If its controller died, their reasons have the same words as in the report of the run."""
+    known, ending = open_findings.objectives_of(result), str(result.get("reason") or "")
+    return {
+        key: objective.model_copy(update={"reason": in_run(objective.reason, known, ending)})
+        if objective.reason
+        else objective
+        for key, objective in known.items()
+    }
 
 
 def _reason(result: Mapping[str, Any]) -> str:

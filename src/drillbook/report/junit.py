@@ -174,7 +174,7 @@ def _counted(suite: Tree.Element) -> Tree.Element:
 
 def _findings(view: RunView) -> str:
     lines = [headlines.sentence(view)]
-    for finding in rows.findings_in_report(view.result):
+    for finding in rows.findings_of(view.result):
         label, measured = open_findings.measured(finding)
         lines += [
             f"{finding.severity} {finding.code}: {finding.title}",

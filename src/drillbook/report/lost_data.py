@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 from drillbook.findings import Finding
 from drillbook.judge.result import Result, RunView
+from drillbook.judge.shortfall import OLDER
 from drillbook.judge.verdicts import Verdict
 from drillbook.report import open_findings
 from drillbook.report.figures import count, one_line
@@ -42,15 +45,27 @@ def allowed(result: Result) -> str:
 
 
 def after_recovery(view: RunView) -> str:
-    """Return a sentence about the data that a recovered run lost. It is made from the findings of the run, because a run whose
-    controller died proves no RPO. The sentence is empty for a run without a recovery, and if no loss was found.
+    """Return a sentence about the data that a recovered run lost. It is made from the findings of the run and of its recoveries,
+    because a run whose controller died proves no RPO. The sentence is empty for a run without a recovery, and if no loss was found.
     """
-    findings = [finding for finding in view.result.findings if finding.code in open_findings.DATA_LOSS]
-    return f"Data lost: {'; '.join(map(_told, findings))}." if findings and view.recoveries else ""
+    return _sentence(view.result.every_finding) if view.recoveries else ""
+
+
+def in_recovery(result: Result, steps: Iterable[str]) -> str:
+    """Return a sentence about the data that did not come back in ``steps``, which are steps of a recovery. The sentence is empty if
+    no such loss was found.
+    """
+    return _sentence(finding for finding in result.later_findings if finding.step in set(steps))
+
+
+def _sentence(findings: Iterable[Finding]) -> str:
+    told = [_told(finding) for finding in findings if finding.code in open_findings.DATA_LOSS]
+    return f"Data lost: {'; '.join(told)}." if told else ""
 
 
 def _told(finding: Finding) -> str:
     if finding.code == open_findings.LOST_WRITES:
         writes, _, numbers = one_line(finding.measured).partition(": ")
         return f"{writes} ({numbers})" if numbers else writes
-    return ": ".join(filter(None, (one_line(finding.title[:1].lower() + finding.title[1:]), one_line(finding.measured))))
+    measured = one_line(finding.measured).removesuffix(f" ({OLDER})")  # the finding in the report has the rest
+    return ": ".join(filter(None, (one_line(finding.title[:1].lower() + finding.title[1:]), measured)))

@@ -331,7 +331,7 @@ def _clocks(view: RunView) -> str:
 
 def _findings(view: RunView) -> list[str]:
     paragraphs = []
-    for finding in residue_state.findings(view, rows.findings_in_report(view.result)):
+    for finding in residue_state.findings(view, rows.findings_of(view.result)):
         measured_name, measured = open_findings.measured(finding)
         where = " on ".join(escape(part) for part in (finding.step and f"step {finding.step}", finding.host) if part)
         lines = [

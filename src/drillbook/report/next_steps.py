@@ -221,9 +221,8 @@ def in_report(view: RunView) -> list[tuple[str, str]]:
     """Return suggestions for a reader of a run's report.
 
     After a run that passed and left no changes, one suggestion is to repeat the drill. If this run has a finding of medium
-    severity or higher, the remedy of the finding is suggested before the repetition, in the same suggestion. If a
-    repetition alone does not close the finding, the remedy and the repetition are two suggestions. The last suggestion is
-    always to verify the run's record.
+    severity or higher, its remedy is suggested before the repetition, or as an own suggestion if a repetition alone does not close
+    the finding. The same is suggested if a recovery did not bring back all data. The last suggestion is to verify the record.
     """
     result = view.result
     suggestions = next_steps(
@@ -239,9 +238,10 @@ def in_report(view: RunView) -> list[tuple[str, str]]:
     )
     steps = [step for step in suggestions if "report.open" not in step[1]]
     steps += [*_proofs([view]), *_in_own_inventory([view])]
-    if result.verdict is Verdict.PASSED and not result.open_residue:
+    if not result.open_residue and (result.later_findings or result.verdict is Verdict.PASSED):
         again = f"{view.program} drill {one_line(result.drill)}{on(one_line(view.inventory))}"
-        first, closing = _remedy(view)
+        first, closing = first_remedy(view)
+        steps = [step for step in steps if step[1] != again]
         if closing:
             steps[:0] = [(f"{first}{closing}", _log_restore(view)), ("then repeat the drill", again)]
         elif first:
@@ -251,24 +251,26 @@ def in_report(view: RunView) -> list[tuple[str, str]]:
     return [*steps, ("verify this record", f"{view.program} report.verify {one_line(result.run)}")]
 
 
-def _remedy(view: RunView) -> tuple[str, str]:
-    """Return two texts about the worst finding that has an instruction. Only findings of medium severity or higher count.
+def first_remedy(view: RunView) -> tuple[str, str]:
+    """Return two texts about the worst finding that has an instruction. Only findings of medium severity or higher count. If a
+    recovery did not bring back all data, only findings about lost data count.
 
-    The first text is the first instruction of the finding, with a small first letter. The second text tells what a person must
-    change in addition, so that the next run no longer has the finding; see ``before_repeat``. Both texts are empty when no
-    finding has an instruction.
+    The first text is the first instruction of the finding, with a small first letter. The second text tells what else must be
+    changed to close the finding; see ``before_repeat``. Both texts are empty when no finding has an instruction.
     """
+    lossy = bool(view.result.later_findings)
     for finding in open_findings.grave(findings_of(view.result)):
-        if text := first_instruction(finding.code, finding.remedy):
+        if (finding.code in open_findings.DATA_LOSS or not lossy) and (
+            text := first_instruction(finding.code, finding.remedy)
+        ):
             return one_line(text[:1].lower() + text[1:]), before_repeat(finding.code, text)
     return "", ""
 
 
 def _log_restore(view: RunView) -> str:
-    """Return the command that prints the documentation of a restore action. If the system has an action that also brings back
-    data newer than the backup, this is the documented action. Otherwise the documented action is the one that restored the
-    backup."""
-    action = restoring(view.result.steps)
+    """Return the command that prints the documentation of a restore action: one that also brings back data newer than the backup,
+    if the system has such an action, and otherwise the one that restored the backup."""
+    action = restoring(view.result.last_steps)
     return f"{view.program} actions {one_line(discovery.log_restore(action) or action)}".rstrip()
 
 
@@ -324,9 +326,7 @@ def _proofs(views: Sequence[RunView]) -> list[tuple[str, str]]:
 
 
 def _distinct(suggestions: Iterable[tuple[str, str] | None]) -> list[tuple[str, str]]:
-    """Return at most ``MOST_DRILLS`` suggestions. Of several with the same description, only the first is returned, because one
-    drill is enough for a service.
-    """
+    """Return at most ``MOST_DRILLS`` suggestions, each description once, because one drill is enough for a service."""
     steps: dict[str, tuple[str, str]] = {}
     for step in filter(None, suggestions):
         steps.setdefault(step[0], step)
@@ -349,7 +349,7 @@ def _findings(program: str, views: Sequence[RunView], option: str) -> list[tuple
 def _of_finding(program: str, view: RunView, option: str) -> tuple[str, str]:
     drill = one_line(view.result.drill)
     named = f"{drill} (owner {one_line(view.owner)})" if view.owner else drill
-    remedy, closing = _remedy(view)
+    remedy, closing = first_remedy(view)
     report = f"{program} report.open {one_line(view.result.run)}"
     if closing:
         return f"for {named}: {remedy}, and read what closes the finding", report

@@ -93,16 +93,18 @@ def drawn(objective: Objective) -> float | None:
     return upper_end(objective.measured_s, objective.error_s, latest=is_latest(objective.clock))
 
 
-def in_run(text: str, result: Result) -> str:
+def in_run(text: str, objectives: Mapping[str, Objective], ending: str) -> str:
     """Return ``text``, the reason why a figure of a run is missing or does not count. If the controller of the run died, the text
     says what the run itself did not do, because a recovery may have done it later. If the whole error of a figure goes downwards,
     and its objective is not verified because of this error, the text says that the error counts as a margin.
+
+    ``objectives``: objectives of the run with their measurements. ``ending``: reason of its verdict.
     """
-    for objective in result.objectives.values():
+    for objective in objectives.values():
         if objective.reason and is_latest(objective.clock):
             told = _WITHOUT_MARGIN.sub(rf"\1 by less than its error of \2; {MARGIN}", objective.reason)
             text = text.replace(objective.reason, told)
-    if result.reason == CONTROLLER_DIED:
+    if ending == CONTROLLER_DIED:
         for recorded, shown in IN_RUN.items():
             text = text.replace(recorded, shown)
     return text

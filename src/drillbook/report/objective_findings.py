@@ -49,11 +49,11 @@ def remedy(finding: Finding, result: Result) -> str:
     )
 
 
-def joined(findings: Sequence[Finding], result: Result) -> list[Finding]:
+def joined(findings: Sequence[Finding], reason: str) -> list[Finding]:
     """Return ``findings`` of a run. If its controller died, several objectives are not verified for the same reason. One finding then
-    stands for the findings about these objectives.
+    stands for the findings about these objectives. ``reason``: reason of the run's verdict.
     """
-    if result.reason != CONTROLLER_DIED:
+    if reason != CONTROLLER_DIED:
         return list(findings)
     unverified = [finding for finding in findings if finding.code == UNVERIFIED]
     same = [finding for finding in unverified if finding.measured == unverified[0].measured]
@@ -76,12 +76,12 @@ def _name(key: str) -> str:
 
 
 def missing_remedy(finding: Finding, result: Result) -> str:
-    """Return the remedy for data that did not come back. If a step of the run compared the restored data with the backup,
-    the text names this step instead of recommending a comparison.
+    """Return the remedy for data that did not come back. If a step of the run or of a recovery compared the restored data with the
+    backup, the text names this step instead of recommending a comparison.
     """
     compared = [
         step.id
-        for step in result.steps
+        for step in result.last_steps
         if step.id.startswith("verify.") and step.status == "done" and _compares_with_backup(step.action)
     ]
     if not compared:

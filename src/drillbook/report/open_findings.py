@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 from drillbook.findings import Finding, Severity
 from drillbook.installation.program_name import as_called
 from drillbook.judge.recovered_later import RECOVERED
-from drillbook.judge.verdicts import Verdict
+from drillbook.judge.verdicts import CONTROLLER_DIED, Verdict
 from drillbook.language.lists import leading
 from drillbook.plan.permitted import FORBIDDEN
 from drillbook.report import consequences
@@ -81,7 +81,8 @@ def of_result(result: Mapping[str, Any]) -> list[Finding]:
     """Return the findings of medium severity or higher in a ``result.json``, the worst first, with code, severity,
     title, step and the measured value.
 
-    Lost writes that the RPO allows are left out, and so are findings that only follow from another finding.
+    Lost writes that the RPO allows are left out, and so are findings that only follow from another finding. Objectives that lack the
+    same proof share a finding.
     """
     findings = [
         Finding(
@@ -97,7 +98,15 @@ def of_result(result: Mapping[str, Any]) -> list[Finding]:
     phases = {str(phase.get("phase")): str(phase.get("status")) for phase in result.get("phases", ())}
     findings = [at_end(finding, phases) for finding in findings]
     objectives = objectives_of(result)
-    return grave(consequences.folded(as_shown(findings, objectives), objectives))
+    known = grave(consequences.folded(as_shown(findings, objectives), objectives))
+    return _joined_findings(known) if result.get("reason") == CONTROLLER_DIED else known
+
+
+def _joined_findings(findings: Sequence[Finding]) -> list[Finding]:
+    """Return the findings of a run whose controller died, as its report counts them."""
+    from drillbook.report import objective_findings  # noqa: PLC0415  keeps start-up fast
+
+    return objective_findings.joined(findings, CONTROLLER_DIED)
 
 
 def at_end(finding: Finding, phases: Mapping[str, str]) -> Finding:

@@ -10,7 +10,7 @@ from drillbook.judge.faultstate import KEPT, PUT_BACK, PUT_BACK_GONE, PUT_BACK_R
 from drillbook.judge.recovery_record import Act, FaultCheck, Recovery
 from drillbook.judge.result import RunView
 from drillbook.language.lists import leading
-from drillbook.report import end_state
+from drillbook.report import end_state, lost_data
 from drillbook.report.figures import count, lasted, one_line, readable, seconds, took, utc, utc_time
 from drillbook.report.markdown_syntax import escape, prose, table
 from drillbook.report.step_texts import cut, short_facts
@@ -89,7 +89,7 @@ def tables(view: RunView) -> list[RecoveryTable]:
     return [
         RecoveryTable(
             title=f"{_name(recovery).capitalize()} {number}" if many else "",
-            lead=_lead(recovery, _before(view, number)),
+            lead=" ".join(filter(None, (_lead(recovery, _before(view, number)), _lost(view, number)))),
             rows=tuple(_row(act, recovery, recovery.acts[at:]) for at, act in enumerate(recovery.acts, 1)),
         )
         for number, recovery in enumerate(view.recoveries, 1)
@@ -147,6 +147,14 @@ def _lead(recovery: Recovery, before: str) -> str:
     else:
         ended = f"It ended after {took(recovery.end)}, at {utc(recovery.finished)}. {_left(recovery)}"
     return f"{begun}. {ended} {_service(recovery)}".rstrip()
+
+
+def _lost(view: RunView, number: int) -> str:
+    """Return a sentence about the data that recovery ``number`` did not bring back. Of a step that several recoveries carried out,
+    only the last outcome counts.
+    """
+    mine, *later = ({act.step for act in recovery.acts if act.sort == "step"} for recovery in view.recoveries[number - 1 :])
+    return lost_data.in_recovery(view.result, mine.difference(*later))
 
 
 def _left(recovery: Recovery) -> str:

@@ -138,30 +138,27 @@ class ObjectiveRow:
 
 
 def findings_of(result: Result) -> list[Finding]:
-    """Return the findings of a run as the reports show them. Findings that only follow from another one are left out."""
-    return consequences.folded(each_finding(result), result.objectives)
-
-
-def findings_in_report(result: Result) -> list[Finding]:
-    """Return the findings for the report of one run. Objectives that lack the same proof share a finding."""
-    return objective_findings.joined(findings_of(result), result)
+    """Return the findings of a run as all reports show and count them. Findings that only follow from another one are left out.
+    Objectives that lack the same proof share a finding.
+    """
+    return objective_findings.joined(consequences.folded(each_finding(result), result.objectives), result.reason)
 
 
 def findings_beside_residue(result: Result) -> list[Finding]:
     """Return the findings without those about changes that could not be undone. The terminal prints these changes in full,
     with the next step, so it does not print their findings again."""
     residue = {("residue", change.step, change.host) for change in result.residue}
-    return [finding for finding in findings_in_report(result) if (finding.code, finding.step, finding.host) not in residue]
+    return [finding for finding in findings_of(result) if (finding.code, finding.step, finding.host) not in residue]
 
 
 def each_finding(result: Result) -> list[Finding]:
-    """Return all findings of a run, with the texts that the formats show.
+    """Return all findings of a run and of its recoveries, with the texts that the formats show.
 
     A finding about lost writes also names the RPO. If the RPO is within the objective, the finding is only information. If the
     run did not pass, the finding's title says that the RPO does not count. A finding about a missed objective also names the
     measurement error of the figure.
     """
-    listed = open_findings.as_shown(result.findings, result.objectives)
+    listed = open_findings.as_shown(result.every_finding, result.objectives)
     shown_ = [_shown(unproven_faults.brief_finding(finding, result), result) for finding in listed]
     return [
         finding.model_copy(update={key: readable(getattr(finding, key)) for key in ("wanted", "measured")})

@@ -105,7 +105,7 @@ def brief(text: str, result: Result) -> str:
     for fault in result.faults:
         if fault.injection is Injection.UNKNOWN and fault.why:
             text = text.replace(fault.why, NOT_PROVEN)
-    return in_run(text, result)
+    return in_run(text, result.objectives, result.reason)
 
 
 def brief_objectives(result: Result) -> dict[str, Objective]:

@@ -389,7 +389,9 @@ def unmeasured(result: Result, clock: str) -> str:
     keys = [clock, f"{clock}_s", *(key for key, name in OBJECTIVE_CLOCKS.items() if name == clock)]
     reasons = [result.unmeasured[key] for key in keys if result.unmeasured.get(key)]
     objectives = [result.objectives[key].reason for key in keys if key in result.objectives]
-    return one_line(in_run(next((reason for reason in [*reasons, *objectives] if reason), ""), result))
+    return one_line(
+        in_run(next((reason for reason in [*reasons, *objectives] if reason), ""), result.objectives, result.reason)
+    )
 
 
 def badness(verdict: str) -> int:

@@ -13,7 +13,7 @@ from drillbook.judge.faultstate import PUT_BACK_GONE
 from drillbook.judge.recovery_record import Act, Recovery
 from drillbook.judge.result import RunView
 from drillbook.language.lists import listed
-from drillbook.report import end_state, lost_data, open_findings, recovery_rows, rows, wording
+from drillbook.report import end_state, lost_data, next_steps, open_findings, recovery_rows, rows, wording
 from drillbook.report.figures import count, one_line, shown
 from drillbook.report.terminal import summary
 from drillbook.report.terminal.prose import Prose
@@ -41,20 +41,21 @@ def recovery_summary(view: RunView, report: str) -> RenderableType:
 
 def state_of_run(view: RunView) -> RenderableType:
     """Return sentences about the service after the recovery, about the verdict of the run, which no recovery changes, and a
-    line about the data that was lost.
+    line about the data that was lost, and what to do about it.
     """
     result = view.result
     residue = wording.residue(result)
     verdict = f"{result.verdict}{f' with {residue}' if residue else ''}"
     ended = f"The verdict of the run stays {verdict} (exit {result.exit}): {shown(result.reason or 'see the report')}"
     told = Prose(Text(" ".join(filter(None, (end_state.after_recovery(view), f"{ended.rstrip('.')}.")))), 2)
-    lost = lost_data.after_recovery(view)
+    lost, first = lost_data.after_recovery(view), next_steps.first_remedy(view)[0] if result.later_findings else ""
+    lost += f" {first[:1].upper()}{first[1:]}." if first else ""
     return Group(told, *([Prose(Text(f"! {shown(lost)}", style="yellow"), 2)] if lost else []))
 
 
 def _findings(view: RunView) -> list[RenderableType]:
-    """Return a line that counts the findings of the run, without those about changes that could not be undone."""
-    known = open_findings.counts(open_findings.grave(rows.findings_beside_residue(view.result)))
+    """Return a line that counts the findings of the run, as its report shows them."""
+    known = open_findings.counts(open_findings.grave(rows.findings_of(view.result)))
     return [Prose(Text(f"findings of the run: {', '.join(known)}, in the report"), 2)] if known else []
 
 

@@ -130,7 +130,7 @@ def short_summary(view: RunView) -> RenderableType:
     ]
     if result.open_residue:  # the short summary has no list of next steps
         parts.append(Prose(Text(f"to undo the change: {program()} drill.recover {one_line(result.run)}"), 2, below=1))
-    return Group(*parts, *residue_lines(view), *(_findings(view) if result.findings else ()))
+    return Group(*parts, *residue_lines(view), *(_findings(view) if result.every_finding else ()))
 
 
 def short_suite_summary(suite: SuiteResult) -> RenderableType:
@@ -239,7 +239,7 @@ def _findings(view: RunView) -> list[RenderableType]:
     findings = rows.findings_beside_residue(view.result)
     if view.result.residue and not findings:
         return []
-    if not view.result.findings:
+    if not findings:
         return [Prose(Text("The run recorded no findings."), 2, below=1)]
     parts: list[RenderableType] = [Prose(Text("Findings", style="bold"), 2)]
     for finding in findings:
