@@ -68,7 +68,9 @@ def findings(view: RunView, told: Sequence[Finding]) -> list[Finding]:
     """Return the findings ``told`` of the run. Those about changes that were not undone get the place and the instructions that
     the report has for these changes.
     """
-    left = {(change.step, change.host): change for change in view.result.residue}
+    left: dict[tuple[str | None, str | None], Residue] = {
+        (change.step, change.host): change for change in view.result.residue
+    }
     return [
         _as_told(view, problem, left[problem.step, problem.host])
         if problem.code == "residue" and (problem.step, problem.host) in left
