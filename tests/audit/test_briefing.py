@@ -304,7 +304,7 @@ def test_a_long_alert_is_never_cut_inside_a_date_or_name():
 
 def test_a_drill_refused_because_of_a_dead_run_is_run_again_after_the_recovery(tmp_path):
     book = Book(tmp_path)
-    dead = book.run("2026-02-10T09:00:00", drill="api-a", text=DOWN.replace("api-down", "api-a")).fault()
+    dead = book.run("2026-02-10T09:00:00", drill="api-a", text=DOWN.replace("api-down", "api-a")).fault().close()
     way = [
         finding(
             "unfinished-run",

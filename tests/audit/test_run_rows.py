@@ -1,4 +1,6 @@
-"""A run whose controller died: the audit and the summary say if it was recovered since, and what is left to undo."""
+"""A run without an end in its journal: the audit and the summary say whether it is in progress, or its controller died, whether
+it was recovered since, and what is left to undo.
+"""
 
 from __future__ import annotations
 
@@ -49,6 +51,24 @@ def test_unfinished_is_only_a_run_that_still_needs_a_recovery(book):
         assert f"whole, unfinished; recover it: {command}" in words
     assert "drillbook drill.recover" in told["summary"]
     assert "recovered since" not in "".join(told.values())
+
+
+def test_a_run_in_progress_is_not_called_dead_and_left_nothing(book):
+    run = book.run("2026-02-10T09:00:00", drill="sample", text=DRILL).availability(*SAMPLES).fault()
+    audit = audited(book)
+    (alert,) = [alert for alert in alerts(audit) if alert.about == "sample in lab"]
+    assert (
+        alert.text == "sample in lab began on 2026-02-10: the run was in progress when its journal was read (never passed)"
+    )
+    assert alert.step == "repeat the audit after the run has ended"
+    assert audit.whole
+    told = pages(book)
+    for name in ("html", "md"):
+        assert "whole, in progress" in told[name], "the table of the digests"
+    for text in told.values():
+        assert not any(word in text for word in ("died", "drill.recover", "not undone:"))
+    run.close()
+    assert "died" in pages(book)["md"]
 
 
 def test_a_recovery_that_died_too_does_not_count(book):

@@ -33,6 +33,7 @@ from drillbook.report.figures import count
 
 MOST_NAMES = 3
 DIED = "the controller of the run died, so some of the run's events have no trusted signature"
+RUNNING = "the run is in progress, and will be signed when it ends"
 """Reason why events of a recovered run have no trusted signature: its controller died, and nobody can sign the last events of
 a dead controller.
 """
@@ -197,7 +198,7 @@ def vouched_by(state: RunState, root: Path) -> tuple[str, str]:
     if why := standing.doubt or standing.unvouched:
         return why, ""
     if standing.gaps:
-        return DIED, ""
+        return RUNNING if state.alive else DIED, ""
     sealed = standing.sealed or {}
     other = [name for name, wanted in _reports(sealed) if not same(state, name, wanted)]
     other += sorted(standing.files - {name for name, _ in signed_names(sealed)})

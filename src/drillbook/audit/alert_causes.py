@@ -26,6 +26,7 @@ from drillbook.audit.alert import (
 from drillbook.audit.content import Audit
 from drillbook.audit.findings import FindingRow, each_open
 from drillbook.audit.missed_drills import NEVER, NEVER_RAN, MissedRow
+from drillbook.audit.records import IN_PROGRESS
 from drillbook.audit.rehearsal_figures import RehearsedRow
 from drillbook.audit.run_rows import RunRow, recover
 from drillbook.catalog import entries
@@ -160,8 +161,7 @@ def _of_failing(
     if retired.covering(audit.retired, run.drill, run.environment):
         return
     known = "; ".join(_known(audit, key, run))
-    ended = "was not run here" if run.verdict == Verdict.NOT_RUN else f"ended {run.verdict}"
-    text = f"{run.drill} in {run.environment} {ended} on {run.started[:10]}: {run.summed_up}"
+    text = f"{run.drill} in {run.environment} {run.ended} on {run.started[:10]}: {run.summed_up}"
     text += f" ({known})" if known else ""
     step, stopped = _again(audit, key, run)
     about = drill_key(run.drill, run.environment)
@@ -171,6 +171,8 @@ def _of_failing(
 
 def _again(audit: Audit, key: tuple[str, str], run: RunRow) -> tuple[str, bool]:
     """Return the next step for a drill whose newest run ``run`` did not pass, and the field ``stopped`` of its alert."""
+    if run.reason == IN_PROGRESS:
+        return "repeat the audit after the run has ended", False
     rows = [row for row in audit.findings if (row.environment, row.drill) == key and row.code != RESIDUE]
     recovered = [row for row in rows if _recovered_since(audit, row)]
     died = run.reason == CONTROLLER_DIED  # nothing else is to be corrected before the drill is repeated
@@ -186,8 +188,7 @@ def _again(audit: Audit, key: tuple[str, str], run: RunRow) -> tuple[str, bool]:
         return f"{first}. After the correction: {again}", False
     if recovered:
         return f"the unfinished run was recovered since; run the drill again: {again}", True
-    stopped = _was_stopped(run)
-    return f"run it again: {again}" if stopped else f"mend the cause, then {again}", stopped
+    return (f"run it again: {again}", True) if _was_stopped(run) else (f"mend the cause, then {again}", False)
 
 
 def _recovered_since(audit: Audit, row: FindingRow) -> bool:

@@ -311,7 +311,7 @@ def _files(journals: Sequence[Record], records: Sequence[Record], places: dict[s
                 "was renamed"
             )
             yield _problem("moved", record, text)
-        if not record.damage and record.result is None:
+        if not record.damage and record.result is None and not record.in_progress:
             yield _problem("unjudged", record, f"{record.folder}: {record.reason}")
 
 

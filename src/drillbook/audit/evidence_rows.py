@@ -67,5 +67,5 @@ def _state(record: Record) -> str:
     if record.recovered:
         words.append(CLOSED if record.result and record.result.settled else RECOVERED)
     elif not record.finished and not record.damage:
-        words.append(UNFINISHED)
+        words.append("in progress" if record.in_progress else UNFINISHED)
     return ", ".join([*words, *(["last line torn"] if record.torn else [])])

@@ -34,6 +34,8 @@ DIGEST = "sha256:"
 """Text at the start of every digest. The audit removes this text from the digests of journals, to show them as `sha256sum`
 does.
 """
+IN_PROGRESS = "the run was in progress when its journal was read"
+"""Reason why a run has no verdict yet."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,6 +105,11 @@ class Record:
     def finished(self) -> bool:
         """True when the run ended, with any verdict."""
         return self.end >= 0
+
+    @property
+    def in_progress(self) -> bool:
+        """True when a process still wrote the journal when it was read."""
+        return IN_PROGRESS in self.doubts
 
     @property
     def verdict(self) -> str:
@@ -216,7 +223,7 @@ def record(state: RunState, folder: str) -> Record:
     history, wrong = state.intact
     if wrong:
         return _damaged(known, state.data, wrong.replace(str(state.folder / FILE), f"{folder}/{FILE}"))
-    return _whole(known, history)
+    return _whole(known, history, alive=state.alive)
 
 
 def _damaged(known: Record, data: bytes, message: str) -> Record:
@@ -237,7 +244,7 @@ def _damaged(known: Record, data: bytes, message: str) -> Record:
     return replace(known, damage=message, first=first, hashes=claimed)
 
 
-def _whole(known: Record, history: History) -> Record:
+def _whole(known: Record, history: History, *, alive: bool) -> Record:
     events = history.events
     own = session(events)
     whole = replace(
@@ -251,6 +258,8 @@ def _whole(known: Record, history: History) -> Record:
         recoveries=tuple(Resumed(event.seq, event.at, what.operator) for event, what in each(events, RecoveryStarted)),
         recovered=_recovered(events),
     )
+    if alive and whole.end < 0:  # without a result: what it has not undone yet is not left
+        return replace(whole, doubts=(IN_PROGRESS,))
     try:
         view = judge(history)
     except Exception as error:  # noqa: BLE001  a journal of another version, or not of a run, has no verdict

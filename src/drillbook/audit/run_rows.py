@@ -7,10 +7,10 @@ from dataclasses import dataclass
 from urllib.parse import quote
 
 from drillbook.audit.coverage import row_of
-from drillbook.audit.records import Record, planned_services
+from drillbook.audit.records import IN_PROGRESS, Record, planned_services
 from drillbook.installation.program_name import NEUTRAL, as_called
 from drillbook.journal.run_files import PAGE
-from drillbook.judge.verdicts import CONTROLLER_DIED
+from drillbook.judge.verdicts import CONTROLLER_DIED, Verdict
 from drillbook.report import next_steps, open_findings, rehearsal_results, remarks
 from drillbook.report.figures import count, link, utc_minute
 from drillbook.report.rows import findings_of, settled_rows, settled_sentence
@@ -82,6 +82,13 @@ class RunRow:
             return self.rpo + self.rpo_mark
         figure, _, said = self.rpo.rpartition(": ")
         return f"{figure}{self.rpo_mark}: {remarks.not_proven(self.rpo_mark, said)}"
+
+    @property
+    def ended(self) -> str:
+        """Verb with the verdict, such as ``ended failed``. It is ``began`` for a run that was in progress."""
+        if self.reason == IN_PROGRESS:
+            return "began"
+        return "was not run here" if self.verdict == Verdict.NOT_RUN else f"ended {self.verdict}"
 
     @property
     def later(self) -> str:

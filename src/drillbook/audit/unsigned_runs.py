@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from drillbook.attestation.signature_check import FORBIDDEN_KEY, UNKNOWN_KEY
-from drillbook.attestation.trusted_content import DIED
+from drillbook.attestation.trusted_content import DIED, RUNNING
 from drillbook.audit.content import Audit
 from drillbook.audit.run_rows import RECOVERED, RunRow
 from drillbook.judge.verdicts import Verdict
@@ -23,6 +23,7 @@ def next_step(audit: Audit) -> str:
     record stays incompletely signed. ``_since`` returns the end of that sentence.
     """
     reasons = [text.partition(": ")[::2] for text in audit.assurance.unsigned]
+    reasons = [(run, said) for run, said in reasons if said != RUNNING]
     strange = [said for _, said in reasons if said.startswith((FORBIDDEN_KEY, UNKNOWN_KEY))]
     died = [run for run, said in reasons if said == DIED]
     steps = [TRUST_KEYS] if strange else []
