@@ -23,8 +23,8 @@ MARK = "†"
 """Sign (a footnote mark) beside the RPO of a run that restored a backup which the drill itself took. Tables show it instead
 of the sentence ``OWN_BACKUP``.
 """
-OWN_BACKUP = "The drill itself took the restored backup just before the fault, so this is not the RPO of the nightly backup."
-OWN_REHEARSED = "The drill itself took the restored backup, so a restore of the nightly backup may lose more data."
+OWN_BACKUP = "The drill itself took the restored backup just before the fault, so this is not the RPO of a routine backup."
+OWN_REHEARSED = "The drill itself took the restored backup, so a restore of a routine backup may lose more data."
 """Sentence that replaces ``OWN_BACKUP`` for a rehearsal, because a rehearsal injects no fault."""
 RECENT_MARK = "‡"
 """Sign beside the RPO of a run whose restored backup was taken during this run, by the drill or by a routine job."""
@@ -111,9 +111,9 @@ class Remark:
     def state(self) -> str:
         """State of an objective whose figure is within the target, but has a mark such as ``†``. Without a known loss
         (``lost``), the state is ``RESERVED``. With one, it names the data for which the objective is not met, as in
-        ``met except for restored tables``.
+        ``met, but not for restored tables``.
         """
-        return f"met except for {self.excepted}" if self.lost else RESERVED
+        return f"met, but not for {self.excepted}" if self.lost else RESERVED
 
 
 @dataclass(frozen=True, slots=True)
@@ -202,7 +202,7 @@ def beside_loss(steps: Iterable[Step | StepResult]) -> str:
     was not measured, and ends with ``SHORT_MARK``. The result is empty for any other run.
     """
     known = shortfall.shortfalls(steps)
-    return f", except for {known[0].kind} {SHORT_MARK}" if known else ""
+    return f", but not for {known[0].kind} {SHORT_MARK}" if known else ""
 
 
 def _of_commands(steps: Sequence[Step | StepResult], rpo: Objective | None, told: Remark | None) -> Remark | None:
