@@ -57,7 +57,7 @@ REAL = (
 """Fast tests that start a real SSH server, a PostgreSQL, or the program."""
 TURNS = {
     "e2e": 38,
-    "docker": 16,
+    "docker": 20,
     "lab": 20,
     "estate": 10,
     "campaign": 6,

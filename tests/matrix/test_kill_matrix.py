@@ -55,7 +55,7 @@ BACKED = ("cache-lost", "files-lost", "postgres-lost", "table-dropped")
 """Drills with the remaining kinds."""
 POINTS, SHARE = 2, 8
 """Smallest number of points of each drill, and the divisor for the kinds."""
-LONG = {WHOLE: 120}
+LONG = {WHOLE: 250}
 """Estimated duration of a drill's test in seconds; see the marker."""
 CARRIED = 3
 """Every third run is recovered on another machine, as far as its journal allows this."""
@@ -64,22 +64,17 @@ KILLED = -9
 DRILLS = sorted(path.stem for path in drills())
 
 
-def groups(*, more: bool) -> list[list[str]]:
-    """Groups of drills. CI takes one drill of one group, at the next run one of the next group; with ``more``, one drill of each
-    group, and the rehearsals are a group of their own. The drills with most kinds of events come first.
-    """
-    rehearsals = [name for name in DRILLS if name.startswith("rehearse-")]
-    rest = [name for name in DRILLS if name not in (WHOLE, *BACKED, *rehearsals)]
-    return [[WHOLE, *BACKED], *([rehearsals, rest] if more else [[*rehearsals, *rest]])]
+GROUPS = ([WHOLE, *BACKED], [name for name in DRILLS if name not in (WHOLE, *BACKED)])
+"""Drills with most kinds of events, and the others. CI takes one drill of one group, and at the next run one of the other group."""
 
 
 def turn(*, more: bool) -> set[str]:
-    """The drills of this run."""
-    number, found = tiers.number(), groups(more=more)
+    """The drills of this run. ``more``: one drill of each group."""
+    number = tiers.number()
     if more:
-        return {names[number % len(names)] for names in found}
-    names = found[number % len(found)]
-    return {names[number // len(found) % len(names)]}
+        return {names[number % len(names)] for names in GROUPS}
+    names = GROUPS[number % len(GROUPS)]
+    return {names[number // len(GROUPS) % len(names)]}
 
 
 TURN = set(DRILLS) if WANTED else turn(more=tiers.killing())
@@ -121,8 +116,7 @@ def sample(points: list[Point], name: str) -> list[Point]:
 
 def kinds_of_turn(kinds: set[str], name: str) -> set[str]:
     """An eighth of the kinds, and the next ones when the drill has its next turn."""
-    found = groups(more=tiers.killing())
-    every = next(len(names) for names in found if name in names) * (1 if tiers.killing() else len(found))
+    every = next(len(names) for names in GROUPS if name in names) * (1 if tiers.killing() else len(GROUPS))
     return set(tiers.next_ones(sorted(kinds), -(-len(kinds) // SHARE), f"kinds of {name}", every))
 
 
@@ -144,11 +138,11 @@ def test_each_turn_has_every_phase_and_an_eighth_of_the_kinds_and_eight_turns_ha
 
 @pytest.mark.parametrize("more", [False, True])
 def test_every_drill_has_its_turn_within_few_commits(monkeypatch, more):
-    turns, longest = [], max(map(len, groups(more=more)))
+    turns, longest = [], max(map(len, GROUPS))
     for number in range(1000, 1000 + (longest if more else 2 * longest)):
         monkeypatch.setattr(tiers, "number", lambda number=number: number)
         turns.append(turn(more=more))
-    assert {len(names) for names in turns} == {3 if more else 1}
+    assert {len(names) for names in turns} == {2 if more else 1}
     assert set.union(*turns) == set(DRILLS)
     assert all(names & {WHOLE, *BACKED} for names in (turns if more else turns[::2]))
 
