@@ -184,11 +184,11 @@ def test_the_summary_explains_each_mark_that_it_shows_and_no_other(passed):
     for rows in ([row], [other], [row, other]):
         assert "with a fresh backup, not with a routine backup." in told(rows)
     lossy = replace(row, service="lossy", marks=SHORT_MARK)
-    assert ("With a reservation", f"Less data came back than the fault removed, and {OTHERS}.") in summary.rules([lossy])
+    assert ("With a reservation", f"Less data came back than the fault removed; {OTHERS}.") in summary.rules([lossy])
     assert "fresh backup" not in told([lossy])
     unknown = replace(row, service="unknown", marks=OWN_ROWS_MARK)
     assert ("With a reservation", "The recovery point covers the canary's own rows only.") in summary.rules([unknown])
-    both = f"not with a routine backup, or less data came back than the fault removed, and {OTHERS}."
+    both = f"not with a routine backup, or less data came back than the fault removed; {OTHERS}."
     for rows in ([row, lossy], [replace(row, marks=f"{SHORT_MARK}{MARK}")]):
         assert both in told(rows)
 
