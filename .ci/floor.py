@@ -32,7 +32,8 @@ plan        schedule privilege approval_cases campaign_approval guard needed_ser
 plan        schema source_rules spec
 plan        broken_entries condition_class drill_files fault_limits plan planned_step recorded_content references
 plan        limits schedule_terms secret_references step_roles step_rules window
-journal     damaged intents journal journal_cases json_values line_file manual_undo own_writes suspension
+journal     collection damaged intents journal journal_cases json_values line_file lines manual_undo own_writes
+journal     result_file run_state suspension
 judge       clocks comparison detection earlier_runs event_index faultstate findings judge judge_views later_steps notes
 judge       objectives objective_proof outage outlook residue rpo rto rto_stalls shortfall size_points steps verdict
 corpus      corpus
