@@ -29,9 +29,8 @@ def with_later_steps(result: Result, recoveries: Iterable[Recovery], program: st
     steps = {(act.step, act.host): _step(act) for act in acts}
     known = result.model_copy(update={"later_steps": tuple(steps.values())})
     own = set(map(_place, result.findings))
-    before = [
-        step for step in result.steps if not step.id.startswith(RESTORE)
-    ]  # a later restore replaces what they brought back
+    # The steps of the run's own restore are left out: a later restore replaces what they brought back.
+    before = [step for step in result.steps if not step.id.startswith(RESTORE)]
     missing = [finding for finding in shortfall.findings([*before, *known.later_steps]) if _place(finding) not in own]
     told = tuple(finding.model_copy(update={"remedy": as_called(finding.remedy, program)}) for finding in missing)
     return known.model_copy(update={"later_findings": told})
