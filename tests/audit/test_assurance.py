@@ -50,7 +50,7 @@ def test_a_signed_record_that_an_anchor_knows_is_vouched_for(bench, audit):
     status, said = audit()
     places = [
         said.index(text)
-        for text in ("Recovery drills from 2000", "The record is ", "By the newest runs: ", "Fully proven: ")
+        for text in ("Recovery drills from 2000", "The record is ", "Services by their newest runs: ", "Fully proven: ")
     ]
     assert places == sorted(places), "the result is the last line, below the state of the record"
     assert (status, last(said)) == (

@@ -52,7 +52,7 @@ def test_a_miss_takes_an_older_proof_back_and_its_date_stands_beside(book):
     (service,) = [row for row in summary.service_rows(audit) if row.service == "api"]
     assert (service.rto, service.proven, [row.key for row in service.unmet]) == (None, 1, ["rto"])
     assert "✗ missed: sample" in plain(summary.render(audit))
-    assert summary.standing([service]) == "By the newest runs: did not pass 1 (api)"
+    assert summary.standing([service]) == "Services by their newest runs: did not pass 1 (api)"
     book.run("2026-02-20T09:00:00").refused().close()
     assert goal(audited(book)).state == "missed"
     (service,) = [row for row in summary.service_rows(audited(book)) if row.service == "api"]

@@ -50,7 +50,7 @@ def test_a_rehearsal_proves_no_objective(book):
     (row,) = [one for one in summary.service_rows(audit) if one.service == "site"]
     assert audit.proven == ()
     assert (row.state_name, row.good, row.rank, row.rto, row.rpo) == ("rehearsed only", False, Group.REHEARSED, None, None)
-    assert summary.standing([row]).startswith("By the newest runs: rehearsed only 1 (")
+    assert summary.standing([row]).startswith("Services by their newest runs: rehearsed only 1 (")
 
 
 def test_a_run_that_failed_later_takes_no_figure_away_but_is_told(book):

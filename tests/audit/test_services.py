@@ -96,8 +96,10 @@ def test_the_numbers_of_services_are_added_up_and_the_backups_without_a_restore_
     told = services.total(covered)
     assert told == (
         "Of 4 services, 1 is to be drilled, and 3 are exempt from drills by a statement in the inventory; "
-        "2 of these 3 are backups whose restore no run of the period confirms."
+        "2 of these 3 are backups of other services, and no run of the period confirms their restore."
     )
+    one = services.total(tuple(known.values()))
+    assert one.endswith("1 of these 2 is a backup of another service, and no run of the period confirms its restore.")
     assert "of 1 service" in summary.headline(summary.service_rows(audit))
     (text,) = [one.text for one in alerts(audit) if "exempt from drills" in one.text]
     assert text == "No run of the period confirms a restore of 2 backups exempt from drills: site_archives and site_dumps"

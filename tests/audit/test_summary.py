@@ -167,9 +167,7 @@ def test_months_that_have_not_begun_are_no_gaps(tmp_path):
     assert not [text for text in told if "of 12" in text]
     page = plain(summary.render(audit))
     assert "(as of 2026-11-29)" in page
-    assert (
-        "The period is from 2026-01-01 to 2026-12-31, both days included. The period has not ended: this page shows" in page
-    )
+    assert "From 2026-01-01 to 2026-12-31, both days included. It has not ended: this page shows" in page
     ended = audited(book)
     assert any(text.endswith("never drilled from 2026-01-01 to 2026-12-31 in lab") for text in texts(ended))
     assert "as of" not in plain(summary.render(ended))
@@ -178,7 +176,7 @@ def test_months_that_have_not_begun_are_no_gaps(tmp_path):
 
 def test_a_period_in_the_future_has_not_begun(tmp_path):
     audit = audited(Book(tmp_path), today="2025-12-31")
-    assert "The period has not begun: this page shows the state of 2025-12-31." in plain(summary.render(audit))
+    assert "It has not begun: this page shows the state of 2025-12-31." in plain(summary.render(audit))
 
 
 def test_a_missed_objective_is_told_with_its_figure_and_its_target(tmp_path):
@@ -631,7 +629,7 @@ def test_a_service_that_measures_less_never_stands_better(tmp_path):
     told = summary.headline([whole, reserved, in_time, lossy])
     assert told == "Fully proven: 1 of 4 services in lab; 2 more recovered with a reservation or without an RPO."
     assert summary.standing([in_time, lossy, reserved, whole]) == (
-        "By the newest runs: fully proven 1 (api) · with a reservation 1 (fresh) · only the RTO proven 1 (timed) · not every objective 1 (untimed)"
+        "Services by their newest runs: fully proven 1 (api) · with a reservation 1 (fresh) · only the RTO proven 1 (timed) · not every objective 1 (untimed)"
     )
     reason = "The recovery point was measured with a fresh backup, not with a routine backup."
     assert ("With a reservation", reason) in summary.rules([reserved])
@@ -645,7 +643,7 @@ def test_a_recovery_point_that_no_drill_measures_is_told_in_the_row_of_a_service
     audit = replace(known, coverage=tuple(replace(row, keeps_data=True) for row in known.coverage))
     page = plain(summary.render(audit))
     assert page.count("? not measured") == page.count("no drill has an RPO objective") == 1
-    told = "By the newest runs: only the RTO proven 1 (api) · never drilled 1 (backups)"
+    told = "Services by their newest runs: only the RTO proven 1 (api) · never drilled 1 (backups)"
     for text in (page, plain(html.render(audit)), plain(markdown.render(audit)).replace("\\", "")):
         assert "Fully proven: 0 of 2 services in lab; 1 more recovered without an RPO." in text
         assert told in text
@@ -802,10 +800,16 @@ def test_the_row_names_the_drills_on_which_the_recovery_point_does_not_rest(tmp_
     book.run("2026-01-11T09:00:00", drill="api-down", text=DOWN).good().close()
     audit = audited(book)
     (row,) = [row for row in summary.service_rows(audit) if row.service == "api"]
-    assert (row.good, row.without_rpo, row.set_by) == (True, ("api-down",), "api-down sets none")
-    assert replace(row, without_rpo=("a", "b")).set_by == "a and b set none"
+    assert (row.good, row.without_rpo, row.set_by) == (
+        True,
+        ("api-down",),
+        "api-down sets none; the service keeps no data of its own",
+    )
+    assert replace(row, without_rpo=("a", "b"), keeps_data=True).set_by == "a and b set none"
     page = plain(summary.render(audit))
-    assert f"target {row.rpo.target}, sampleapi-down sets none" in page
+    assert f"target {row.rpo.target}, sampleapi-down sets none; the service keeps no data of its own" in page
+    stored = replace(audit, coverage=tuple(replace(row, keeps_data=True) for row in audit.coverage))
+    assert "keeps no data of its own" not in plain(summary.render(stored))
     timed = replace(audit, proven=tuple(goal for goal in audit.proven if goal.key != "rpo"))
     assert {row.set_by for row in summary.service_rows(timed)} == {""}, "the row says that no drill has an RPO objective"
 
@@ -817,7 +821,7 @@ def test_the_column_of_objectives_says_that_it_counts_those_that_the_drills_set(
     stored = replace(audit, coverage=tuple(replace(row, keeps_data=True) for row in audit.coverage))
     page = plain(summary.render(stored))
     assert "Objectives setThose that its drills set." in page
-    assert "1 of 1 proven" in page
+    assert "1 of 1 proven1 RTO" in page, "the kinds of the objectives that are counted stand below their number"
     assert "A detection by a drill's own probe proves no alerting and is not counted." in page
 
 

@@ -82,7 +82,7 @@ def test_an_rpo_with_a_mark_is_met_with_a_reservation_and_not_counted_as_proven(
     good = replace(row, state="passed")
     assert (good.good, good.rank) == (False, Group.RESERVED)
     assert summary.headline([good]) == "Fully proven: 0 of 1 service in lab; 1 more recovered with a reservation."
-    assert summary.standing([good]) == f"By the newest runs: with a reservation 1 ({good.service})"
+    assert summary.standing([good]) == f"Services by their newest runs: with a reservation 1 ({good.service})"
     assert replace(good, reserved=0, proven=2).good
     counts = "1 of 2 objectives proven, 1 more met with a reservation. Detection by the drill's probe: 1 of 1 met."
     for text in (html.render(passed), markdown.render(passed)):

@@ -21,11 +21,9 @@ def title(audit: Audit) -> str:
 
 
 def sentence(audit: Audit) -> str:
-    """Return sentences about the period for people who do not know audits."""
-    text = f"The period is from {audit.period.since} to {audit.period.until}, both days included."
-    return (
-        f"{text} The period has not {_open(audit)}: this page shows the state of {audit.so_far}." if audit.so_far else text
-    )
+    """Return the days of the period, and that it has not ended, for people who do not know audits. The term `Period` precedes it."""
+    text = f"From {audit.period.since} to {audit.period.until}, both days included."
+    return f"{text} It has not {_open(audit)}: this page shows the state of {audit.so_far}." if audit.so_far else text
 
 
 def as_of(audit: Audit) -> str:

@@ -57,7 +57,7 @@ tells in words why its services are not fully proven.
 RULES = {
     Group.PROVEN: (
         "The newest run of each drill of the service passed, and every objective that these drills set was measured and met: "
-        "at least a recovery time (RTO) and, where data is stored, a recovery point (RPO, the age of the lost data)."
+        "at least one recovery time (RTO) and, where data is stored, one recovery point (RPO, the age of the lost data)."
     ),
     Group.RESERVED: "{reasons}.",
     Group.REHEARSED: (

@@ -40,6 +40,8 @@ class ServiceRow:
     """
     rto: ProvenRow | None
     rpo: ProvenRow | None
+    kinds: str
+    """Number of the ``objectives`` of each kind, such as ``2 RTO, 1 RPO``. It is empty if there are none."""
     keys: frozenset[str]
     """Keys of the objectives that drills of the service have, such as ``rto``."""
     beside: str = ""
@@ -77,11 +79,10 @@ class ServiceRow:
     @property
     def set_by(self) -> str:
         """Text with the drills on which the RPO does not rest, because they set none, for the column of the RPO."""
-        return (
-            f"{open_findings.named(self.without_rpo)} set{'s' * (len(self.without_rpo) == 1)} none"
-            if self.without_rpo
-            else ""
-        )
+        if not self.without_rpo:
+            return ""
+        text = f"{open_findings.named(self.without_rpo)} set{'s' * (len(self.without_rpo) == 1)} none"
+        return text if self.keeps_data else f"{text}; the service keeps no data of its own"
 
     @property
     def shown_marks(self) -> str:

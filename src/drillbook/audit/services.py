@@ -13,6 +13,8 @@ EXEMPT_LEAD = (
     "expected. Drillbook checks this statement only if the service is a backup: a run that passed must have restored the "
     "backup."
 )
+ITS = ("its", "their")
+"""Words for one backup, and for several."""
 
 
 class Place(Protocol):
@@ -92,8 +94,8 @@ def total(covered: Sequence[CoverageRow]) -> str:
         f"Of {count(len(covered), 'service')}, {_are(wanted)} to be drilled, and {_are(number)} exempt from drills by {why}"
     )
     if doubtful := sum(row.doubtful for row in covered):
-        kind = "is a backup" if doubtful == 1 else "are backups"
-        text += f"; {doubtful} of these {number} {kind} whose restore no run of the period confirms"
+        kind = "is a backup of another service" if doubtful == 1 else "are backups of other services"
+        text += f"; {doubtful} of these {number} {kind}, and no run of the period confirms {ITS[doubtful > 1]} restore"
     return f"{text}."
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import replace
 from itertools import groupby
@@ -29,6 +30,7 @@ from drillbook.audit.objective_states import ProvenRow, reserved_counts
 from drillbook.audit.service_groups import NAMES, PARTLY, SIGNS, TITLES, Group
 from drillbook.audit.service_row import NEVER, ServiceRow
 from drillbook.audit.summary_layout import (
+    DENSE,
     FIXED_PX,
     LEAST_ALERTS,
     MEANS,
@@ -38,12 +40,12 @@ from drillbook.audit.summary_layout import (
     OTHERS,
     PAGE_PX,
     STANDING,
-    TERM,
     Layout,
     RowSize,
     alerts_height,
     layout,
     row_size,
+    terms_height,
 )
 from drillbook.judge.verdicts import Verdict
 from drillbook.language.lists import leading
@@ -60,7 +62,7 @@ FIGURES_NOTE = f"RTO and RPO: the longest met in a deciding run, by the controll
 SET = "Objectives set"
 SET_NOTE = "Those that its drills set."
 PROBE_NOTE = "A detection by a drill's own probe proves no alerting and is not counted."
-STANDING_LEAD = "By the newest runs"
+STANDING_LEAD = "Services by their newest runs"
 REHEARSED = "Rehearsed"
 REHEARSED_NOTE = (
     "A backup was restored into a sandbox or to a spare service, and nothing was broken; the figure is no RTO and no RPO. "
@@ -89,7 +91,7 @@ def render(audit: Audit, reports_path: str = "..") -> str:
     return _template().render(
         audit=audit,
         title=covered_days.title(audit),
-        means=_means(audit, rows),
+        means=means(audit, rows),
         **_FIXED,
         headline=headline(rows),
         standing=standing(rows),
@@ -141,14 +143,17 @@ def _fit(
     rehearsals. This line is empty if fewer services would fit on the page with it. ``legend``, ``exempt``: texts below the
     table."""
     drilled, never = [row for row in rows if row.state != NEVER], never_drilled(rows)
-    room = PAGE_PX - FIXED_PX - STANDING.height(standing(rows)) - MEANS.height(" ".join(_means(audit, rows)))
+    room = (
+        PAGE_PX - FIXED_PX - STANDING.height(standing(rows)) - sum(MEANS.height(text) + 1 for _, text in means(audit, rows))
+    )
     notes = sum(NOTE.height(text) + 4 for text in (legend, exempt) if text)
-    room -= notes + sum(TERM.height(text) + 1 for _, text in terms(rows))
+    room -= notes + terms_height(terms(rows))
     room -= (22 + NEVER_ROW.height(never[1])) if never[0] else 0
     least = min(MOST_ALERTS, max(LEAST_ALERTS, briefing.needed(warnings)))
     choices = [leading(warnings, number)[0] for number in range(least, MOST_ALERTS + 1)]
     heights = [alerts_height([str(alert) for alert in shown], briefing.hidden(warnings[len(shown) :])) for shown in choices]
-    sizes = [_size(row, rows) for row in drilled]
+    wide = any(len(text) > DENSE.letters for row in drilled for goal in (row.rto, row.rpo) for text in _figure(goal))
+    sizes = [_size(row, rows, wide) for row in drilled]
     spare = NOTE.height(exempt) + 4 if exempt else 0.0
     for told in (rehearsal_figures.line([(services.named(row, rows), row.rehearsed) for row in drilled]), ""):
         left = spare - (OTHERS.height(f"{REHEARSED}: {told}") + 3 if told else 0)
@@ -158,15 +163,17 @@ def _fit(
     return len(choices[chosen.alerts]), chosen, told
 
 
-def _size(row: ServiceRow, rows: Sequence[ServiceRow]) -> RowSize:
+def _size(row: ServiceRow, rows: Sequence[ServiceRow], wide: bool) -> RowSize:
     """Return the height of the row of one service in each of three forms: with all details, without details, and as a line of
-    text below the table. ``rows``: rows of all services.
+    text below the table. ``rows``: rows of all services. ``wide``: True if the columns with figures are so wide that the text in
+    the columns `State` and `Objectives set` has more lines.
     """
     goals = (("rto", row.rto, (row.restored,), ()), ("rpo", row.rpo, (row.would_lose, row.set_by), row.losses))
     unmet = [[f"? {goal.lacking}" for goal in row.unmet if goal.key == key] for key, _, _, _ in goals]
+    dense = max(1 + (1 + wide) * len(row.more), 2 + wide + bool(row.beside))
     return row_size(
         (row.service, row.environment),
-        max(1 + 2 * len(row.more) + 3 * len(unproven_reasons.without_column(row.unmet)), 3 if row.beside else 2),
+        (max(2 + 2 * len(row.more) + 3 * len(unproven_reasons.without_column(row.unmet)), 3 if row.beside else 2), dense),
         [[*lacks, *_figure(goal), *lost, *more] for lacks, (_, goal, more, lost) in zip(unmet, goals, strict=True)],
         [
             [*(() if goal else lacks[:1]), *_figure(goal), *lost]
@@ -199,10 +206,16 @@ def _grouped(rows: Sequence[ServiceRow]) -> list[tuple[str, str]]:
     ]
 
 
-def _means(audit: Audit, rows: Sequence[ServiceRow]) -> list[str]:
-    """Return the sentences below the headline: the period, the environments, the drills, the services and the record."""
-    drills, total = numbers.runs(audit), services.total(audit.coverage)
-    return [covered_days.sentence(audit), _environment_note(audit, rows), drills, total, wording.record_sentences(audit)]
+def means(audit: Audit, rows: Sequence[ServiceRow]) -> list[tuple[str, str]]:
+    """Return the list below the headline: terms such as `Drills`, each with its sentences. A term without sentences is left out."""
+    texts = (
+        ("Period", covered_days.sentence(audit)),
+        ("Environment", _environment_note(audit, rows)),
+        ("Drills", numbers.runs(audit)),
+        ("Services", services.total(audit.coverage)),
+        ("Record", wording.record_sentences(audit)),
+    )
+    return [(term, text) for term, text in texts if text]
 
 
 def _environment_note(audit: Audit, rows: Sequence[ServiceRow]) -> str:
@@ -296,6 +309,7 @@ def _row(audit: Audit, covered: CoverageRow) -> ServiceRow:
         proven=sum(row.proven for row in counted),
         reserved=sum(row.reserved for row in goals),
         objectives=len(counted),
+        kinds=", ".join(f"{number} {short}" for short, number in Counter(row.short for row in counted).items()),
         rto=_longest(goals, "rto"),
         rpo=(rpo := _longest(goals, "rpo")),
         keys=frozenset(row.key for row in goals),

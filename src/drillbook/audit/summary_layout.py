@@ -32,12 +32,17 @@ class Text:
         return lines * self.line_px
 
 
-PAGE_PX, FIXED_PX = 1014.0, 210.0
+PAGE_PX, FIXED_PX = 1014.0, 170.0
 """Heights in pixels. ``PAGE_PX``: the printed page between its margins. ``FIXED_PX``: all parts of the page whose size is the
 same in every audit.
 """
-STANDING, MEANS, ALERT = Text(17.8, 100), Text(15.4, 122), Text(16.9, 102)
-NOTE, TERM, OTHERS, NEVER_ROW = Text(13.1, 132), Text(12.4, 108), Text(11.8, 138), Text(13.8, 70)
+STANDING, MEANS, ALERT = Text(17.8, 100), Text(13.4, 107), Text(16.9, 102)
+NOTE, OTHERS, NEVER_ROW = Text(13.1, 132), Text(11.8, 138), Text(13.8, 70)
+TERM_PX, TERM_LETTERS = 12.4, 151
+"""Height of a line of a definition, and number of letters that fit beside each other: of the longest term, which is bold and
+therefore counts more, and of the definition."""
+BOLD = 2.3
+"""Letters of a definition that have as much room as one letter of a term with the space around it."""
 NAME_LETTERS = 13
 """Number of letters that fit in a line of a table cell with the name of a service."""
 FULL, DENSE = Text(13.7, 22), Text(11.7, 26)
@@ -71,25 +76,32 @@ class Layout:
 
 
 def row_size(
-    names: Sequence[str], least: int, cells: Sequence[Sequence[str]], short: Sequence[Sequence[str]], *texts: str
+    names: Sequence[str], least: tuple[int, int], cells: Sequence[Sequence[str]], short: Sequence[Sequence[str]], *texts: str
 ) -> RowSize:
     """Return the height of a service's row in each form: with all details, in a dense table, and as text below the table.
 
-    ``names``: lines of the first cell of the row. ``least``: smallest number of lines of a row with all details. ``cells``:
-    lines of each cell with figures, with all details. ``short``: the same in a dense table. ``texts``: two texts below the
-    table. The first is shown if the service has no row in the table, the second if its row has no details.
+    ``names``: lines of the first cell of the row. ``least``: smallest number of lines of a row with all details, and in a dense
+    table. ``cells``: lines of each cell with figures, with all details. ``short``: the same in a dense table. ``texts``: two
+    texts below the table. The first is shown if the service has no row in the table, the second if its row has no details.
     """
     named = sum(math.ceil(len(name) / NAME_LETTERS) for name in names)
     alone, below = (OTHERS.height(text) + 3 if text else 0.0 for text in texts)
     return RowSize(
-        FULL_PAD + FULL.line_px * max(named, least, *(_lines(cell, FULL.letters) for cell in cells)),
-        below + DENSE_PAD + DENSE.line_px * max(named, 2, *(_lines(cell, DENSE.letters) for cell in short)),
+        FULL_PAD + FULL.line_px * max(named, least[0], *(_lines(cell, FULL.letters) for cell in cells)),
+        below + DENSE_PAD + DENSE.line_px * max(named, least[1], *(_lines(cell, DENSE.letters) for cell in short)),
         alone,
     )
 
 
 def _lines(cell: Sequence[str], letters: int) -> int:
     return sum(math.ceil(len(text) / letters) for text in cell)
+
+
+def terms_height(terms: Sequence[tuple[str, str]]) -> float:
+    """Return the height of a list of terms. The longest term determines the room that is left for each definition."""
+    longest = max((len(term) for term, _ in terms), default=0)
+    form = Text(TERM_PX, round(TERM_LETTERS - BOLD * longest))
+    return sum(form.height(text) + 1 for _, text in terms)
 
 
 def alerts_height(texts: Sequence[str], hidden: str) -> float:
