@@ -8,6 +8,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import time
 import xml.etree.ElementTree as ElementTree
 from pathlib import Path
 
@@ -15,6 +16,8 @@ import pytest
 
 from drillbook.attestation import anchor_places
 from drillbook.cli.program import program
+from drillbook.journal.journal import Journal
+from drillbook.redact import Redactor
 from tests.program import PROGRAM, Folder, fault, here, step
 
 
@@ -297,6 +300,27 @@ def test_a_suite_whose_controller_died_names_the_reports_of_its_drills(folder):
         assert drill in done.stderr
         assert folder.run("report.open", drill).stdout.strip().endswith(f"{drill}/report.html")
     assert "verify its drills one by one" in folder.run("report.verify", suite.name).stdout
+
+
+def test_a_run_without_a_report_because_its_controller_died_or_goes_on_says_so(folder):
+    folder.write("restore:\n" + step(["sh", "-c", "kill -9 $PPID; sleep 1"]))
+    assert folder.run("drill", "sample", "--quiet").returncode < 0
+    (run,) = (path.parent.name for path in folder.root.glob("reports/*/journal.jsonl"))
+    done = folder.run("report.open", run)
+    assert done.returncode == 2
+    assert f"the run {run} has no report, because its controller died before the end" in done.stderr
+    assert f"drillbook drill.recover {run}" in done.stderr
+    controller = Journal.resume(folder.root / "reports" / run, Redactor([]), origin=time.monotonic())
+    try:
+        done = folder.run("report.open", run)
+        assert f"the run {run} has no report yet, because it is in progress" in done.stderr
+        assert "recover" not in done.stderr
+    finally:
+        controller.close()
+    assert folder.run("drill.recover", run).returncode == 0
+    assert folder.run("report.open", run).stdout.strip().endswith(f"{run}/report.html")
+    (folder.root / "reports" / run / "report.html").unlink()
+    assert f"hint: render the report: drillbook report {run}" in folder.run("report.open", run).stderr
 
 
 def test_the_version(folder):

@@ -103,6 +103,13 @@ def open_report(project: Project, run: str) -> int:
 
 def _without_report(report: Path, runs: Sequence[Path]) -> UnknownName:
     """Return the error for a run or suite whose ``report`` does not exist. ``runs``: the run, or the runs of the suite's drills."""
+    name, state = report.parent.name, RunState(report.parent)
+    if report.parent in runs and state.alive:
+        text = f"the run {name} has no report yet, because it is in progress"
+        return UnknownName(text, hint="wait until it ends; `invoke drill.list` shows its state")
+    if report.parent in runs and state.open and not (report.parent / RESULT).exists():
+        text = f"the run {name} has no report, because its controller died before the end"
+        return UnknownName(text, hint=f"undo its changes, which also writes the report: invoke drill.recover {name}")
     if report.parent in runs or (report.parent / RESULT).exists():
         return UnknownName(f"{report} does not exist", hint=f"render the report: invoke report {report.parent.name}")
     names = [run.name for run in runs if (run / PAGE).is_file()]

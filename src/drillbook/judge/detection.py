@@ -7,12 +7,23 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from typing import Protocol, TypeVar
 
 from drillbook.events.event import Event, contents
 from drillbook.events.probes import AlertAbsent, AlertFiring, AlertReceived, AlertRemains
 from drillbook.plan.planned_step import PlannedStep
 from drillbook.plan.planner import Plan
 
+
+class Acting(Protocol):
+    """Protocol of a step, which has an action."""
+
+    @property
+    def action(self) -> str:
+        """Name of the action."""
+
+
+Awaited = TypeVar("Awaited", bound=Acting)
 FIRES, RECEIVED = "prometheus.alert_fires", "alertmanager.received"
 
 
@@ -42,7 +53,13 @@ def expected(plan: Plan) -> list[PlannedStep]:
 
     Without such steps, return the steps `alertmanager.received`.
     """
-    steps = plan.phase("detect")
+    return ending(plan.phase("detect"))
+
+
+def ending(steps: Sequence[Awaited]) -> list[Awaited]:
+    """Return those of ``steps``, which are steps of the detect phase, that wait for the alert which ends the detection. All
+    returned steps have the same action.
+    """
     return [step for step in steps if step.action == FIRES] or [step for step in steps if step.action == RECEIVED]
 
 

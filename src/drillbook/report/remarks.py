@@ -305,10 +305,7 @@ def awaited(steps: Sequence[Step | StepResult]) -> list[Step | StepResult]:
     """Return those steps of the detect phase that wait for the alert which ends the detection. All returned steps have the
     same action.
     """
-    steps = [step for step in steps if step.id.startswith("detect.")]
-    return [step for step in steps if step.action == detection.FIRES] or [
-        step for step in steps if step.action == detection.RECEIVED
-    ]
+    return detection.ending([step for step in steps if step.id.startswith("detect.")])
 
 
 def received(steps: Sequence[Step | StepResult]) -> bool:

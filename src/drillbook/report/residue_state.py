@@ -56,12 +56,14 @@ def has_commands(by_hand: str) -> bool:
 
 def by_hand(view: RunView, change: Residue) -> str:
     """Return the instructions to undo a change by hand: those that the whole journal gives, or else those of the result."""
-    return next((full.text for full in view.by_hand if _is_of(full, change)), change.by_hand)
+    full = _whole(view, change)
+    return full.text if full else change.by_hand
 
 
 def place(view: RunView, change: Residue) -> str:
     """Return the host of the changed data. It is another one than the host of the step if the controller reached a service."""
-    return next((full.place for full in view.by_hand if _is_of(full, change)), change.host)
+    full = _whole(view, change)
+    return full.place if full else change.host
 
 
 def findings(view: RunView, told: Sequence[Finding]) -> list[Finding]:
@@ -85,8 +87,9 @@ def _as_told(view: RunView, problem: Finding, change: Residue) -> Finding:
     return problem.model_copy(update={"title": title, "remedy": by_hand(view, change)})
 
 
-def _is_of(full: ByHand, change: Residue) -> bool:
-    return (full.step, full.host) == (change.step, change.host)
+def _whole(view: RunView, change: Residue) -> ByHand | None:
+    """Return what the whole journal says about the undo of ``change`` by hand, or None if it says nothing."""
+    return next((full for full in view.by_hand if (full.step, full.host) == (change.step, change.host)), None)
 
 
 def heading(view: RunView) -> str:
