@@ -27,7 +27,7 @@ SECONDS = {
     "cli": 0.8,
     "corpus": 1.0,
     "diagnosis": 2.5,
-    "docker": 20,
+    "docker": 40,
     "e2e": 20,
     "engine": 1.1,
     "estate": 30,
@@ -43,21 +43,27 @@ SECONDS = {
     "sdk": 0.3,
     "systemd": 14,
     "systems": 1.7,
+    "systems/mariadb": 9,
+    "systems/mariadb/test_dump_source.py": 3,
+    "systems/mariadb/test_mariabackup_source.py": 4,
+    "systems/pgbackrest": 8,
+    "systems/postgres": 2.5,
+    "systems/restic": 5,
     "telemetry": 0.6,
 }
-"""Usual duration of a test in seconds, by folder below ``tests``; the most specific entry counts. Measured in runs of CI on two
+"""Usual duration of a test in seconds, by file or folder below ``tests``; the most specific entry counts. Measured in runs of CI on two
 cores that four tests share.
 """
 
 
 def seconds(item: pytest.Item) -> float:
-    """Return the usual duration of a test: the argument of its mark `long`, or otherwise that of the fast tier or its folder."""
+    """Return the usual duration of a test: the argument of its mark `long`, or otherwise that of the fast tier, its file or its folder."""
     if item.get_closest_marker("fast"):
         return FAST_S
     if mark := item.get_closest_marker("long"):
         return float(mark.args[0])
     path = PurePosixPath(item.nodeid.partition("::")[0]).relative_to("tests")
-    return next((SECONDS[str(place)] for place in path.parents if str(place) in SECONDS), SECONDS[""])
+    return next((SECONDS[str(place)] for place in (path, *path.parents) if str(place) in SECONDS), SECONDS[""])
 
 
 def total(items: Sequence[pytest.Item]) -> float:

@@ -95,8 +95,8 @@ the most specific entry counts.
 """
 BY_FILE = ("systems",)
 """Folders of ``TURNS`` whose files each start servers of their own: the tests of a file have their turn together."""
-LARGE = 30
-"""Number of tests from which a file is too costly for a turn of all of its tests together."""
+LARGE_S = 60.0
+"""Usual duration of a file in seconds from which it is too costly for a turn of all of its tests together."""
 NAMED_TURNS = 10
 """Divisor for tests that docs/safety.md names: each of them runs at every tenth run at least."""
 KILLED_ROOMS = ("engine", "journal", "hosts", "sdk")
@@ -268,7 +268,9 @@ def without_turn(items: list[pytest.Item]) -> Iterator[pytest.Item]:
         if not is_fast(item.nodeid):
             whole = "" if item.get_closest_marker("corpus") else function if function in named else item.name
             groups.setdefault((file_of(item), whole), []).append(item)
-    sizes = Counter(file for file, _ in groups)
+    costs: Counter[str] = Counter()
+    for (file, _), found in groups.items():
+        costs[file] += budget.total(found)
     for (file, whole), found in groups.items():
         if not whole:
             yield from left_out(found, -(-len(found) // CORPUS_TURNS), file)
@@ -277,7 +279,7 @@ def without_turn(items: list[pytest.Item]) -> Iterator[pytest.Item]:
         if file in files and whole not in named:
             turns = min(turns, NAMED_TURNS)
         if whole not in named:
-            together = PurePosixPath(file).parts[1] in BY_FILE and sizes[file] < LARGE
+            together = PurePosixPath(file).parts[1] in BY_FILE and costs[file] < LARGE_S
             yield from () if has_turn(file if together else found[0].nodeid, turns) else found
         elif has_turn(f"{file}::{whole}", often := min(turns, NAMED_TURNS)):
             yield from left_out(found, -(-len(found) // turns), file, often)

@@ -105,15 +105,18 @@ def test_ci_takes_other_tests_at_each_run(monkeypatch, unchanged):
 def test_the_tests_of_a_file_with_servers_of_its_own_have_their_turn_together(monkeypatch, unchanged):
     turns = tiers.TURNS["systems"]
     files = [[Item(f"tests/systems/x/test_{file}.py::test_{number}") for number in range(9)] for file in range(40)]
-    large = [Item(f"tests/systems/x/test_large.py::test_it[{number}]") for number in range(tiers.LARGE)]
+    large = [Item(f"tests/systems/x/test_large.py::test_it[{number}]") for number in range(36)]
+    slow = [Item(f"tests/systems/mariadb/test_slow.py::test_{number}") for number in range(9)]
+    assert min(budget.total(large), budget.total(slow)) > tiers.LARGE_S > budget.total(files[0])
     tests, alone, seen = [test for file in files for test in file], set(), set()
     for number in range(100, 100 + turns):
-        now = taken(monkeypatch, [*tests, *large], number)
+        now = taken(monkeypatch, [*tests, *large, *slow], number)
         assert all(len(now.intersection(file)) in (0, 9) for file in files)
-        alone.add(len(now.intersection(large)))
+        alone.add((len(now.intersection(large)), len(now.intersection(slow))))
         seen |= now
-    assert seen == {*tests, *large}
-    assert max(alone) < len(large), "a large file is divided"
+    assert seen == {*tests, *large, *slow}
+    for part, whole in zip(zip(*alone, strict=True), (large, slow), strict=True):
+        assert max(part) < len(whole), "a costly file is divided"
 
 
 def test_what_the_safety_page_names_has_its_turn_at_every_tenth_run(monkeypatch, unchanged):
