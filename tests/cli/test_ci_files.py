@@ -15,7 +15,7 @@ from tests.cli.ci_schema import assert_fits
 from tests.program import Folder
 
 GITHUB, GITLAB = ".github/workflows/drills.yml", ".gitlab-ci.yml"
-JOBS = pytest.mark.parametrize("job", [scaffold.LAB_JOB, scaffold.REHEARSAL_JOB], ids=lambda job: job.suite)
+JOBS = pytest.mark.parametrize("job", [scaffold.LAB_JOB, scaffold.REHEARSAL_JOB], ids=lambda job: job.name)
 WHEEL = "https://packages.example.org/drillbook-1.0.0-py3-none-any.whl"
 
 
@@ -74,7 +74,7 @@ def test_the_suite_runs_on_a_schedule_with_a_summary_and_without_raw_evidence(jo
     assert github[True]["schedule"][0]["cron"]
     assert "schedule" in gitlab["rules"][0]["if"]
     steps = github["jobs"]["drills"]["steps"]
-    command = f"drillbook drill {job.suite} --inventory {job.inventory} --assume no"
+    command = f"drillbook drill {job.name} --inventory {job.inventory} --assume no"
     assert any(command in step.get("run", "") for step in steps)
     assert any(command in line for line in gitlab["script"])
     (summary,) = (step for step in steps if "GITHUB_STEP_SUMMARY" in step.get("run", ""))

@@ -15,6 +15,7 @@ from drillbook.cli.rehearsal_project import Answers
 from drillbook.errors import UsageError
 from drillbook.lab import control, database
 from drillbook.plan import planner
+from drillbook.project import schedules
 from drillbook.project.project import Project
 from drillbook.sdk import rehearsal
 from tests.program import PROGRAM, Folder
@@ -46,7 +47,7 @@ def test_the_files_of_each_kind_are_right(tmp_path, kind, monkeypatch):
 
 
 @pytest.mark.parametrize("later", [False, True], ids=["at-once", "later"])
-def test_the_suite_of_own_backups_stays_beside_that_of_the_catalogue(tmp_path, later):
+def test_the_drill_of_own_backups_stays_beside_the_suite_of_the_catalogue(tmp_path, later):
     answers = Answers("postgres", host="db1", at="/b", sandbox="spare", database="shop")
     if later:
         scaffold.init(tmp_path, answers)
@@ -54,8 +55,8 @@ def test_the_suite_of_own_backups_stays_beside_that_of_the_catalogue(tmp_path, l
     else:
         scaffold.init(tmp_path, answers, ["rehearsal"])
     project = Project(tmp_path)
-    (suite,) = re.findall(r"drillbook drill (\S+) --inventory rehearsal", (tmp_path / ".gitlab-ci.yml").read_text())
-    assert project.drill(suite).drills == ("rehearse",), "CI rehearses the team's backups"
+    (drill,) = re.findall(r"drillbook drill (\S+) --inventory rehearsal", (tmp_path / ".gitlab-ci.yml").read_text())
+    assert project.drill(drill).head.service == "nightly", "CI rehearses the team's backups"
     assert "rehearse-database" in project.drill("rehearsal").drills
     made = [path for path in rehearsal_project.contents(answers, "drillbook", {}) if path.startswith("drills/")]
     assert not {Path(path).stem for path in made} & {entry.name for entry in entries.entries()}
@@ -279,6 +280,43 @@ def test_a_dump_of_a_database_is_rehearsed_over_ssh_by_two_commands(tmp_path, la
     result = json.loads((folder / "reports/latest/result.json").read_text())
     assert result["verdict"] == "passed"
     assert not list(Path("/var/tmp").glob("drillbook-sandbox-copy"))
+
+
+@pytest.fixture
+def own(tmp_path):
+    """A project that `init` made for archives on this machine. The result runs the program in it."""
+    (tmp_path / "data").mkdir()
+    (tmp_path / "data" / "page").write_text("text")
+    subprocess.run(["tar", "-czf", tmp_path / "data-1.tar.gz", "-C", tmp_path, "data"], check=True)
+
+    def run(*argv, folder=tmp_path / "own"):
+        return subprocess.run(
+            [*PROGRAM, *argv], cwd=folder, stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False
+        )
+
+    places = ["--host", "controller", "--sandbox", "controller", "--at", str(tmp_path)]
+    made = run("init", "own", "--rehearse", "files", *places, folder=tmp_path)
+    assert made.returncode == 0, made.stderr
+    path = tmp_path / "own" / "inventory" / "rehearsal.yml"
+    host = f"{{local: true, scratch: {tmp_path}/scratch, lease: {{boot: none}}}}"
+    path.write_text(path.read_text().replace("{local: true}", host))
+    return run
+
+
+def test_after_the_first_success_nothing_lacks_a_run_or_a_schedule(own, tmp_path):
+    """A new project has one schedule, and the command that `init` printed keeps it."""
+    assert [each.name for each in schedules.read(Project(tmp_path / "own")) if each.every] == ["rehearse"]
+    done = own("drill", "rehearse", "--inventory", "rehearsal")
+    assert done.returncode == 0, done.stdout + done.stderr
+    due = own("drill.due")
+    assert (due.returncode, due.stdout.splitlines()[-1]) == (0, "1 schedule: 1 ok")
+    assert "without a schedule" not in due.stdout
+    assert own("audit").returncode in (0, 1)
+    pages = [*(tmp_path / "own" / "reports").glob("audit-*/*.*"), tmp_path / "own" / "reports" / "index.html"]
+    assert len(pages) > 2
+    assert [
+        path.name for path in pages if re.search(r"\d (?:drill|suite)s? never ran", path.read_text(errors="replace"))
+    ] == []
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""Generates the CI files of a new project for GitHub and GitLab. They run a suite on a schedule. CI installs Drillbook
+"""Generates the CI files of a new project for GitHub and GitLab. They run a suite or a drill on a schedule. CI installs Drillbook
 from a URL that the user names.
 """
 
@@ -25,9 +25,9 @@ _INSTALL = "python3 -m venv .venv && .venv/bin/pip install -q --require-hashes -
 
 @dataclass(frozen=True, slots=True)
 class Job:
-    """Job of a project in the CI service. The job runs the suite ``suite`` on the inventory ``inventory``."""
+    """Job of a project in the CI service. The job runs the drill or suite ``name`` on the inventory ``inventory``."""
 
-    suite: str
+    name: str
     inventory: str
     lab: bool
     """True when the job runs the embedded lab on a machine of the CI service. False when the job needs the team's own CI
@@ -46,7 +46,7 @@ def contents(job: Job, source: str = "") -> dict[str, str]:
         raise UsageError(
             f"--source must be the URL of a wheel or of a repository, not {source!r}", hint=f"such as {EXAMPLE}"
         )
-    values = {"SUITE": job.suite, "INVENTORY": job.inventory, **_places(job), "LINE": _requirement(job, source)}
+    values = {"NAME": job.name, "INVENTORY": job.inventory, **_places(job), "LINE": _requirement(job, source)}
     folder = files("drillbook.cli").joinpath("templates")
     return {path: _filled(folder.joinpath(template).read_text(encoding="utf-8"), values) for path, template in FILES.items()}
 
@@ -71,7 +71,7 @@ def _places(job: Job) -> dict[str, str]:
     When the job runs the embedded lab, its commands on GitLab do not run as root, because PostgreSQL refuses to run as
     root.
     """
-    drill = f".venv/bin/drillbook drill {job.suite} --inventory {job.inventory} --assume no"
+    drill = f".venv/bin/drillbook drill {job.name} --inventory {job.inventory} --assume no"
     if not job.lab:
         return {
             "RUNNER": "[self-hosted, linux]            # a machine of yours: with Python, the SSH key, and known_hosts",

@@ -1,5 +1,5 @@
-"""Generates the files of a new project that rehearses a team's own backups. The inventory, the drill and the suite are
-made from a few answers of the user.
+"""Generates the files of a new project that rehearses a team's own backups. The inventory and the drill are made
+from a few answers of the user.
 
 The general templates are in ``templates/rehearsal``. The templates for each kind of system are in the packages of the systems;
 see ``sdk.rehearsal``.
@@ -32,8 +32,7 @@ _HOST = re.compile(
 )
 _TEMPLATES = {
     "inventory/rehearsal.yml": "inventory.txt",
-    "drills/rehearse.yml": "drill.txt",
-    "drills/own-backups.yml": "suite.txt",  # no entry of the catalogue has this name
+    "drills/rehearse.yml": "drill.txt",  # no entry of the catalogue has this name
 }
 _SHARED = ("tasks.py", ".gitignore", ".drillbook/.gitignore")
 """Files that every new project has."""

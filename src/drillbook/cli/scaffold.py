@@ -37,7 +37,7 @@ FILES = {
 """Files of a new project. The key of each entry is the path of the file, and the value is the name of its template. The
 files for CI are not listed here, because ``cli.ci_files`` makes them.
 """
-LAB_JOB, REHEARSAL_JOB = ci_files.Job("pre-release", "lab", lab=True), ci_files.Job("own-backups", "rehearsal", lab=False)
+LAB_JOB, REHEARSAL_JOB = ci_files.Job("pre-release", "lab", lab=True), ci_files.Job("rehearse", "rehearsal", lab=False)
 FIRST = (
     ("drill.plan first", "see what the first drill would do"),
     ("drill first", "run the first drill on the lab"),
