@@ -50,7 +50,7 @@ def test_a_month_without_a_run_is_no_gap_while_the_schedule_is_kept(book):
     assert gap(audit) == []
     (row,) = [row for row in audit.coverage if row.runs]
     assert row.gaps, "the months without a run are still counted"
-    said = f"{row.service} in lab: scheduled every 90 d; none was missed."
+    said = f"{row.service} in lab: sample (every 90 d, first run on 2026-02-10) was not overdue since its first run."
     assert list(kept_schedules.sentences(audit)) == [said]
     for page in (html.render(audit), markdown.render(audit)):
         assert said in plain(page).replace("\\", "")
@@ -64,6 +64,24 @@ def test_a_missed_run_is_a_gap_and_asks_for_the_scheduled_drills(book):
     (alert,) = gap(audit)
     assert alert.step == "run the scheduled drills when they are due (`drillbook drill.due --all` lists them)"
     assert list(kept_schedules.sentences(audit)) == []
+
+
+def test_a_kept_schedule_says_nothing_about_the_drills_that_never_ran(book):
+    """The words "none was missed" would be read as a statement about every schedule of the service."""
+    other = replace(SAMPLE, name="other", every=Duration.parse("7d"))
+    bare = audited(book, other)
+    (said,) = kept_schedules.sentences(replace(bare, drills=(sample(bare), other)))
+    assert "Scheduled for this service, but never ran: other." in said
+    assert "every 7 d" not in said
+
+
+def test_a_first_run_before_the_period_shows_the_schedule_for_all_of_it(book):
+    bare = audited(book)
+    found, strays = records.find(book.reports)
+    later = content.make(found, strays, Period.parse("2026-02-10", "2026-06-30"), today=date(2026, 3, 1))
+    assert bare.first_runs == later.first_runs == {("lab", "sample"): found[0].started}
+    (said,) = kept_schedules.sentences(replace(later, drills=(sample(bare),)))
+    assert said.endswith("sample (every 90 d) was not overdue in the period.")
 
 
 @pytest.mark.parametrize(

@@ -18,7 +18,7 @@ from drillbook.audit.findings import FindingRow, findings
 from drillbook.audit.missed_drills import NEVER, MissedRow, Ran, missed, moment_of, never_ran
 from drillbook.audit.objective_states import ProvenRow, proven
 from drillbook.audit.period import Period
-from drillbook.audit.records import Record, Stray
+from drillbook.audit.records import Record, Stray, first_runs
 from drillbook.audit.rehearsal_figures import RehearsedRow, noted, rehearsed
 from drillbook.audit.run_rows import RunRow, changes_left, run_row
 from drillbook.audit.suites import Suite, missing_runs
@@ -88,13 +88,9 @@ class Audit:
     capacity: tuple[CapacityRow, ...] = ()
     missed: tuple[MissedRow, ...] = ()
     schedule_damage: str = ""
-    """Reason why the record of missed drills cannot be trusted. The reason is empty when the record is intact,
-    or when there is no record.
-    """
+    """Reason why the record of missed drills cannot be trusted. It is empty for an intact record, and without a record."""
     schedule_torn: str = ""
-    """Text which says that the last line of ``schedule.jsonl`` is incomplete and ignored. The text is empty if the line is
-    complete.
-    """
+    """Text which says that the last line of ``schedule.jsonl`` is incomplete and ignored. It is empty for a complete line."""
     assurance: Assurance = UNCHECKED
     environment_notes: Mapping[str, str] = field(default_factory=dict)
     """Explanations of environments, for example that an environment is a lab. The key of each entry is the name of the
@@ -114,6 +110,8 @@ class Audit:
     """Inventories of the project. The value is None when they are unknown."""
     never_passed: frozenset[tuple[str, str]] = frozenset()
     """Environment and name of each drill that has never passed in the whole record."""
+    first_runs: Mapping[tuple[str, str], str] = field(default_factory=dict)
+    """Start of the first run of each drill and suite in the record. The key is the environment and the name."""
 
     @property
     def suites(self) -> frozenset[str]:
@@ -274,6 +272,7 @@ def _of_journals(
         controls=bearing(runs),
         environment_notes=_environment_notes([*earlier, *runs]),
         never_passed=_never_passed([*earlier, *runs]),
+        first_runs=first_runs([*earlier, *runs]),
         evidence_digest=digest(canonical([[row.folder, row.sha256, row.head] for row in evidence])),
     )
 

@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from drillbook.audit.content import Audit
 from drillbook.audit.coverage import CoverageRow
-from drillbook.audit.missed_drills import NEVER_RAN
+from drillbook.audit.missed_drills import NEVER_RAN, MissedRow
+from drillbook.language.lists import listed
 from drillbook.project.recorded_schedules import may_run
 from drillbook.project.schedules import Scheduled
+from drillbook.report import open_findings
 from drillbook.report.figures import seconds
 from drillbook.report.folders import suite_of
 from drillbook.sdk.run_names import drill_of
+
+MOST_SCHEDULES = 3
+"""Largest number of schedules of a service that a sentence names."""
 
 
 def scheduled(audit: Audit, row: CoverageRow) -> list[Scheduled]:
@@ -26,17 +31,14 @@ def scheduled(audit: Audit, row: CoverageRow) -> list[Scheduled]:
     return [schedule for _, _, schedule in sorted(known, key=lambda item: item[:2])]
 
 
-def kept(audit: Audit, row: CoverageRow) -> str:
-    """Return the interval of the service's schedule, such as ``90 d``, if the schedule was kept in the period. The result is
-    empty if there is no schedule, or if a run was missed.
+def kept(audit: Audit, row: CoverageRow) -> list[Scheduled]:
+    """Return the schedules of the service that were kept in the period, the most frequent first. The list is empty if there is
+    no schedule, or if a run was missed.
 
-    Only drills and suites that ran in the period count, because drills that never ran have their own alert. Of several
-    schedules, the most frequent one is returned.
+    Only drills and suites that ran in the period count, because drills that never ran have their own alert.
     """
-    if not (planned := scheduled(audit, row)):
-        return ""
     ran = _ran(audit, row.environment)
-    known = [schedule for schedule in planned if schedule.name in ran]
+    known = [schedule for schedule in scheduled(audit, row) if schedule.name in ran]
     names = {schedule.name for schedule in known}
     missed = any(
         row.environment in (late.environment, "any")
@@ -44,7 +46,7 @@ def kept(audit: Audit, row: CoverageRow) -> str:
         for late in audit.missed
         if late.kind != NEVER_RAN
     )
-    return "" if missed or not known else seconds(known[0].every or 0.0)
+    return [] if missed else known
 
 
 def _ran(audit: Audit, environment: str) -> set[str]:
@@ -54,12 +56,33 @@ def _ran(audit: Audit, environment: str) -> set[str]:
 
 
 def sentences(audit: Audit) -> Iterator[str]:
-    """Yield a sentence for each interval of kept schedules. It names the services that had no run in a part of the period, because
-    no run was due then.
+    """Yield sentences about the services that had no run in a part of the period, because no run was due then. They name the kept
+    schedules, since when they are known to be kept, and the scheduled drills of the service that never ran.
     """
-    names_by_interval: dict[tuple[str, str], list[str]] = {}
+    names_by_text: dict[tuple[str, str], list[str]] = {}
     for row in audit.coverage:
-        if row.runs and row.gaps and (every := kept(audit, row)):
-            names_by_interval.setdefault((row.environment, every), []).append(row.service)
-    for (environment, every), names in names_by_interval.items():
-        yield f"{', '.join(names)} in {environment}: scheduled every {every}; none was missed."
+        if row.runs and row.gaps and (schedules := kept(audit, row)):
+            names_by_text.setdefault((row.environment, _told(audit, row, schedules)), []).append(row.service)
+    for (environment, text), names in names_by_text.items():
+        yield f"{', '.join(names)} in {environment}: {text}"
+
+
+def _told(audit: Audit, row: CoverageRow, schedules: Sequence[Scheduled]) -> str:
+    begun = {schedule.name: audit.first_runs.get((row.environment, schedule.name), "")[:10] for schedule in schedules}
+    later = {name: day for name, day in begun.items() if day > str(audit.period.since)}
+    items = [
+        f"{schedule.name} (every {seconds(schedule.every or 0.0)}"
+        f"{f', first run on {later[schedule.name]}' if schedule.name in later else ''})"
+        for schedule in schedules
+    ]
+    shown = listed(items, MOST_SCHEDULES)
+    verb = "was" if len(items) == 1 else "were"
+    since = f"since {'its' if len(items) == 1 else 'their'} first run" if later else "in the period"
+    never = [late.drill for late in audit.missed if late.kind == NEVER_RAN and _concerns(late, row)]
+    text = f"{shown} {verb} not overdue {since}."
+    return f"{text} Scheduled for this service, but never ran: {open_findings.named(never)}." if never else text
+
+
+def _concerns(late: MissedRow, row: CoverageRow) -> bool:
+    """Return True if the drill or suite ``late`` drills the service of ``row`` in its environment."""
+    return row.service in late.service.split(", ") and bool({row.environment, "any"} & {*late.environment.split(", ")})

@@ -21,9 +21,10 @@ from drillbook.judge.judge import judge
 from drillbook.judge.result import Result
 from drillbook.plan.plan import digest_of
 from drillbook.report import residue_state
-from drillbook.report.folders import start_in
+from drillbook.report.folders import start_in, suite_of
 from drillbook.report.rows import contradictions
 from drillbook.report.wording import NOT_VERIFIED
+from drillbook.sdk.run_names import drill_of
 from drillbook.values import canonical, digest
 
 RUN_ID = re.compile(r"(\d{4})(\d\d)(\d\d)T(\d\d)(\d\d)(\d\d)\.(\d{3})Z-(.+?)(?:-[0-9a-f]{4})?")
@@ -293,3 +294,15 @@ def _copies(records: Sequence[Record]) -> list[Record]:
         original = kept.get(journal.first.hash) if journal.first else None
         marked.append(replace(journal, copy_of=original.folder) if original and original is not journal else journal)
     return marked
+
+
+def first_runs(records: Sequence[Record]) -> dict[tuple[str, str], str]:
+    """Return the start of the first run of each drill and suite. The key of each entry is the environment and the name. A suite
+    begins with the first of its runs.
+    """
+    starts: dict[tuple[str, str], str] = {}
+    for record in records:
+        for name in filter(None, (record.drill, drill_of(suite_of(record.folder).rpartition("/")[2]))):
+            key = (record.environment, name)
+            starts[key] = min(starts.get(key) or record.started or "", record.started or "")
+    return starts
