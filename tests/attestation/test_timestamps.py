@@ -136,6 +136,9 @@ def test_a_timestamp_vouches_for_the_time_of_an_anchor(bench, audit, authority, 
     status, said = audit()
     assert status == 3
     assert untimed(said, "the anchor of the run has no timestamp") >= {bench.folders[0].name}
+    page = (bench.root / "audit" / "audit.md").read_text()
+    assert "1 of 4 anchors of this period has a timestamp of an authority" in page
+    assert "this was not checked" not in page
     assert verified(bench) == 0
     lines = [json.loads(line) for line in anchor_places.default(bench.root / "reports").read_bytes().splitlines()]
     assert [timestamps.FIELD in one for one in lines if one["run"] == bench.folder.name] == [False, True], (

@@ -21,7 +21,9 @@ def test_anchors_and_missing_anchors_of_suites_are_counted_apart(book):
     known = Known({one.run: one for one in (suite, run)}, {"the anchor": (8, 1, "2026-01-10")})
     read, _ = records.find(book.reports)
     found = assurance.assure(read, Period.parse("2026-01-01", "2026-12-31"), Project(book.root), known, RunStates())
-    assert found.compared == ("the anchor: 8 runs of drills and 1 run of a suite; the newest is of 2026-01-10",)
+    assert found.compared == (
+        "the anchor: 8 runs of drills and 1 run of a suite; the newest is of 2026-01-10 by the controller's clock",
+    )
     assert [(one.text[:9], one.lost) for one in found.problems] == [("the suite", False), ("the run 2", True)]
     missing, absent = absences.absences(found.problems, (), Period.parse("2026-01-01", "2026-12-31"))
     assert (missing.run, missing.drill, absent.run) == (suite.run, "all", run.run)

@@ -11,7 +11,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from drillbook.attestation import anchor_lines, timestamps, trusted_content
+from drillbook.attestation import anchor_lines, anchor_places, timestamps, trusted_content
 from drillbook.attestation.anchor_lines import Known
 from drillbook.audit.chain import Problem
 from drillbook.audit.period import Period
@@ -54,6 +54,13 @@ class Assurance:
     """For each run with an anchor, the number of events that the newest anchor confirms, and a text that names this anchor.
     The key of each entry is the name of the run. Runs that contradict their anchor are left out.
     """
+    own_place: bool = False
+    """True when the only compared anchors are those in the state folder of the account that makes the audit."""
+    anchored_runs: int = 0
+    """Number of runs and suites of the period that have an anchor. ``timestamped``: number of these whose anchor has a timestamp
+    of a time-stamp authority. ``timestamps_checked``: True when these timestamps were verified."""
+    timestamped: int = 0
+    timestamps_checked: bool = False
     checked: bool = True
     """True when signatures and anchors were verified."""
 
@@ -89,10 +96,11 @@ def assure(records: Sequence[Record], period: Period, project: Project, known: K
     unsigned = tuple(f"{folder.name}: {said}" for folder, (said, _) in zip(folders, known_by, strict=True) if said)
     weak = tuple(f"{folder.name}: {said}" for folder in folders for said in _doubts(folder.name, known, checker))
     compared = (
-        f"{source}: {runs_of(drills, suites)}; the newest is of {at}"
+        f"{source}: {runs_of(drills, suites)}; the newest is of {at} by the controller's clock"
         for source, (drills, suites, at) in sorted(known.counts.items())
     )
     keys = Counter(_key(said) for _, said in known_by if said)
+    anchors = [known.runs[folder.name] for folder in folders if folder.name in known.runs]
     return Assurance(
         unsigned,
         tuple(compared),
@@ -102,6 +110,10 @@ def assure(records: Sequence[Record], period: Period, project: Project, known: K
         tuple(f"{key}: {count(number, 'run or suite', 'runs and suites')}" for key, number in sorted(keys.items())),
         bool(keys) and all(key.startswith(OWN) for key in keys),
         _anchored(records, known),
+        bool(known.counts) and set(known.counts) == {str(anchor_places.default(reports))},
+        len(anchors),
+        sum(timestamps.FIELD in anchor.content for anchor in anchors),
+        checker is not None,
     )
 
 

@@ -14,6 +14,7 @@ from drillbook.audit import (
     coverage_signs,
     covered_days,
     kept_schedules,
+    limits,
     numbers,
     rehearsal_figures,
     retired,
@@ -43,6 +44,7 @@ _SIZES = {
 _FIXED = {
     "words": wording,
     "signs": coverage_signs,
+    "limits": limits,
     "kept": kept_schedules.sentences,
     "days": covered_days,
     "rehearsals": rehearsal_figures,

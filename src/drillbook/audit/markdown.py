@@ -4,7 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from drillbook.audit import covered_days, kept_schedules, markdown_proven, numbers, retired, services, summary, wording
+from drillbook.audit import (
+    covered_days,
+    kept_schedules,
+    limits,
+    markdown_proven,
+    numbers,
+    retired,
+    services,
+    summary,
+    wording,
+)
 from drillbook.audit.alert_causes import listed
 from drillbook.audit.chain import Problem
 from drillbook.audit.content import Audit
@@ -61,11 +71,11 @@ def _record(audit: Audit) -> list[str]:
         ""
         if audit.problems
         else "No journal of the period is damaged, every run that is named by a later run is present, and the chain does not fork.",
-        escape(wording.CHAIN),
-        "\n".join(f"- {escape(limit)}" for limit in wording.limits(audit)),
+        escape(limits.CHAIN),
+        "\n".join(f"- {escape(sentence)}" for sentence in limits.limits(audit)),
     ]
     if audit.unanchored:
-        paragraphs += [f"{wording.unconfirmed(audit)}:", "\n".join(f"- {escape(line)}" for line in audit.unanchored)]
+        paragraphs += [f"{limits.unconfirmed(audit)}:", "\n".join(f"- {escape(line)}" for line in audit.unanchored)]
     return [*paragraphs, "Outside the period:", _problems(audit.elsewhere)] if audit.elsewhere else paragraphs
 
 

@@ -102,44 +102,6 @@ LEADS = {
     ),
     "sign-off": "A signature confirms that the signer has read this report, which has the digest of the evidence below.",
 }
-CHAIN = (
-    "Every journal is a chain of hashes, and its first event names the last hash of the run before it. So if a "
-    "line is changed, or a run is removed from the middle, the chain breaks, and the break is listed here. A run "
-    "may name an event before the end of the previous journal: the previous run was then still in progress, or was "
-    "recovered later. The table of digests shows which of the two happened, and when a run was recovered."
-)
-WITHOUT_ANCHOR = (
-    (
-        "Without an anchor, the removal of the newest journal, or of its last lines, can go unnoticed until a later "
-        "run names the journal."
-    ),
-    "So compare the digests below with those of an earlier or a later audit.",
-    "A person with access to all journals could rewrite them, but could not sign them with a trusted key.",
-    (
-        "A person who also has the key could sign them. Digests and anchors that were published before would then no "
-        "longer match."
-    ),
-)
-"""Sentences about what a record cannot prove if no anchor was compared with it. They are shown before ``LIMITS``."""
-WITH_ANCHOR = (
-    (
-        "The journals were compared with an anchor. So if a run that the anchor names is missing, or lacks events that the "
-        "anchor counts, the audit lists this."
-    ),
-    "The removal of a run, or of events, can go unnoticed if neither an anchor nor a later run names them.",
-    "A person with access to all journals could rewrite them, but could not sign them with a trusted key.",
-    (
-        "A person who also has the key could sign them. The anchors would then no longer match, unless that person "
-        "could also change the anchors."
-    ),
-)
-"""Sentences about what a record cannot prove although it was compared with an anchor. They are shown before ``LIMITS``."""
-LIMITS = (
-    ("Times are those of the controller's own clock. Only the timestamp of an anchor confirms a time by another clock."),
-    "A run belongs to the period in which the run began, in UTC.",
-)
-
-
 MOST_MISSING = 2
 """Largest number of missing runs that a sentence names."""
 MORE_RUNS = "There may have been more runs than the record shows."
@@ -263,17 +225,6 @@ def signing_step(audit: Audit) -> str:
 def record_sentences(audit: Audit) -> str:
     """Return sentences about the record for the summary: its state and the next step, or the runs that are missing."""
     return f"{record_state(audit)}. {signing_step(audit)}".rstrip() if audit.whole else missing(audit)
-
-
-def limits(audit: Audit) -> tuple[str, ...]:
-    """Return sentences about what the record cannot prove. They depend on whether the record was compared with an anchor."""
-    return (*(WITH_ANCHOR if audit.assurance.compared else WITHOUT_ANCHOR), *LIMITS)
-
-
-def unconfirmed(audit: Audit) -> str:
-    """Return the title of the list of journals whose removal can go unnoticed."""
-    by = "Neither a later run nor an anchor" if audit.assurance.compared else "No later run"
-    return f"{by} confirms the existence of"
 
 
 def assurance(audit: Audit, most: int | None = None) -> list[str]:
