@@ -221,6 +221,16 @@ def test_help_shows_the_options_that_work(here):
     assert whole in text, "a description of the list was cut at the width of a task's own help"
 
 
+@pytest.mark.parametrize(
+    ("task", "listed"),
+    [("schedule.install", True), ("drill", True), ("init", True), ("drill.list", False), ("campaign.collect", False)],
+)
+def test_help_of_a_task_lists_dry_where_it_shows_what_the_task_would_do(here, task, listed):
+    options = here("--help", task)[1].out.partition("Options:")[2]
+    assert ("-R, --dry" in options) == listed, options
+    assert ("Show what a task would do" in options) == listed
+
+
 @pytest.mark.parametrize(("wrong", "right"), [("dril", "drill"), ("drill.pln", "drill.plan"), ("reprot", "report")])
 def test_a_mistyped_task_names_the_near_one(folder, wrong, right):
     done = folder.run(wrong, "sample")

@@ -24,6 +24,7 @@ from drillbook.cli.current_project import here
 from drillbook.cli.mistakes import UNKNOWN, VALUELESS, contexts, explained, split_name, wrong_list, wrong_value
 from drillbook.cli.optional_names import names_first, reading
 from drillbook.cli.task_class import numbers
+from drillbook.cli.task_exit import shows_when_dry
 from drillbook.cli.tasks import namespace
 from drillbook.errors import DrillbookError, UsageError
 
@@ -113,6 +114,15 @@ class Drillbook(Program):
             if not self.args.help.value and (said := wrong_list(self.args, self.collection)):
                 raise ParseError(said)
             super().parse_cleanup()
+
+    def print_task_help(self, name: str) -> None:
+        """Print the help of the task ``name`` in the same way as Invoke. The option ``--dry`` is among the options of a task that
+        shows what it would do, although Invoke lists it among the options of the program only.
+        """
+        if shows_when_dry(self.collection[name].body):
+            dry = next(option for option in self.core_args() if option.name == "dry")
+            self.parser.contexts[name].add_arg(dry)
+        super().print_task_help(name)
 
     def no_tasks_given(self) -> None:
         """Print where to begin, and end with the exit status 0. Invoke calls this method when the command line names no task. The

@@ -20,6 +20,8 @@ from drillbook.installation.program_name import as_called
 P = ParamSpec("P")
 INDENT = 8
 """Indentation, in columns, of the continued lines of a message."""
+_DRY = "drillbook_dry"
+"""Attribute of a task's body that keeps how the task treats ``--dry``."""
 
 
 class Dry(Enum):
@@ -63,6 +65,7 @@ def told(dry: Dry) -> Callable[[Callable[P, int | None]], Callable[P, None]]:
             if status:
                 raise InvokeExit(code=status)
 
+        run.__dict__[_DRY] = dry
         return run
 
     return wrap
@@ -86,6 +89,11 @@ def fitted(text: str) -> str:
         broken = [line[begin:end] for begin, end in parts(line, width, width - INDENT)]
         lines += [" " * (reduced(INDENT, part, width) if number else 0) + part for number, part in enumerate(broken)]
     return "\n".join(lines)
+
+
+def shows_when_dry(body: object) -> bool:
+    """Return True when the task with ``body`` shows what it would do if ``--dry`` is given."""
+    return getattr(body, _DRY, None) is Dry.TELLS
 
 
 def is_dry(context: Context) -> bool:
