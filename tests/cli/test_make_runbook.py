@@ -92,3 +92,15 @@ def test_every_shipped_drill_has_a_page():
     for name in ("postgres-lost", "table-dropped", "objects-deleted", "rehearse-database"):
         plan = planner.make(spec.load(ROOT / "drills" / f"{name}.yml"), lab)
         assert make_runbook.page(plan, "lab").count("- [ ] **") == len(plan.steps)
+
+
+def test_questions_to_a_copy_name_the_folder_into_which_the_page_restores_it():
+    lab = inventory.load(ROOT / "inventory" / "lab.yml", lab=value)
+    drill = spec.load(ROOT / "drills" / "rehearse-database.yml")
+    page = make_runbook.page(planner.make(drill, lab), "lab")
+    assert "<folder of the restored copy>" not in page
+    verified = page.partition("## Verify that everything is back")[2]
+    assert "psql --host=/var/tmp/by-hand-database_copy-database_dumps --port=5432 " in verified
+    assert "psql --host=127.0.0.1 " in verified, "the database itself is asked where it is"
+    restored = page.partition("## Restore the service")[2].partition("## Verify")[0]
+    assert "FROM pg_tables WHERE schemaname NOT IN ('pg_catalog', 'information_schema')" in restored

@@ -41,12 +41,25 @@ ASKED = {
     ),
 }
 ASKED["rehearse-shop-stream"] = ASKED["rehearse-shop-dump"]
+QUESTIONS = {"rehearse-cache-log", "rehearse-database", "rehearse-wal", "rehearse-shop-dump", "rehearse-shop-stream"}
+"""Drills with a question to the copy that a person can ask with one command."""
+
+
+def folder_of(page):
+    """Folder into which the commands on ``page`` restore the copy."""
+    return Path(re.search(r"folder=(/\S+)", page)[1])
+
+
+def asked(page, folder):
+    """Commands on ``page`` that ask the restored copy, one after another."""
+    found = [textwrap.dedent(text) for _, text in BLOCK.findall(page.partition("\n## Verify")[2])]
+    return "\n".join(text for text in found if str(folder) in text)
 
 
 def typed(name, page, secrets):
     """Result of the restore's commands on ``page``, typed where it says. ``secrets``: answers to its questions."""
     restore = page.partition("\n## Restore the service\n")[2].partition("\n## ")[0]
-    folder = Path(re.search(r"folder=(\S+)", restore)[1])
+    folder = folder_of(page)
     for path in (folder, Path(f"{folder}.backup")):
         shutil.rmtree(path, ignore_errors=True)
     found = [(login, textwrap.dedent(text)) for login, text in BLOCK.findall(restore)]
@@ -55,7 +68,7 @@ def typed(name, page, secrets):
         for login, text in found:
             script = f"set -e -o pipefail\n{text}"
             if login:
-                script = f"trap {shlex.quote(stop)} EXIT\n{script}\necho ANSWER\n{ASKED[name]}\n"
+                script = f"trap {shlex.quote(stop)} EXIT\n{script}\necho ANSWER\n{ASKED[name]}\n{asked(page, folder)}\n"
             done = subprocess.run(
                 [*shlex.split(login), shlex.join(["bash", "-c", script])] if login else ["bash", "-c", script],
                 input="".join(f"{secret}\n" for secret in secrets),
@@ -97,4 +110,7 @@ def test_the_commands_of_a_runbook_restore_the_backup(bench, name):
     said = f"{done.stdout[-3000:]}\n{done.stderr[-3000:]}"
     assert done.returncode == 0, said
     assert done.stdout.rpartition("ANSWER\n")[2].split()[:1] == ["t"], said
+    assert "<folder of the restored copy>" not in page
+    assert bool(asked(page, folder_of(page))) == (name in QUESTIONS)
+    assert "pg_catalog" not in done.stdout, "the tables of PostgreSQL itself are listed among those of the copy"
     assert not [secret for secret in secrets if secret in page + done.stdout + done.stderr]

@@ -35,6 +35,12 @@ def test_a_service_is_reached_from_where_the_commands_are_typed(service, on, add
     assert step(service, on).address == address
 
 
+def test_a_copy_that_was_restored_by_hand_is_in_a_folder_with_a_name():
+    copy = cache(sandbox={"data_may_leave": True})
+    assert ManualStep({}, copy, HOSTS["db-1"], HOSTS, "/var/tmp/by-hand-cache").address == "/var/tmp/by-hand-cache"
+    assert ManualStep({}, cache(address=""), None, HOSTS, "/var/tmp/by-hand-cache").address == "10.0.0.7"
+
+
 def test_commands_that_work_on_the_host_alone_are_typed_there():
     shop = {
         "name": "shop",

@@ -158,9 +158,35 @@ def _by_command(step: PlannedStep, plan: Plan, params: Mapping[str, Any]) -> Ite
     hosts, service = plan.inventory.hosts, plan.inventory.services.get(str(params.get("service")))
     for name in step.hosts:
         host = by_hand.ManualStep(params, service, None, hosts).place or name if name == THIS_MACHINE else name
-        manual = by_hand.ManualStep(params, service, plan.inventory.target(host), hosts)
+        manual = by_hand.ManualStep(params, service, plan.inventory.target(host), hosts, _folder(step, plan))
         if lines := by_hand.commands(step.action, manual):
             yield _typed(Block(CONTROLLER if host == THIS_MACHINE else host, step.become or "", lines), hosts, "by hand")
+
+
+def _folder(step: PlannedStep, plan: Plan) -> str:
+    """Return the folder into which a person restores the service of ``step`` with the commands of the last restore before it.
+    The result is empty when no step before it has such commands.
+    """
+    before = plan.steps[: plan.steps.index(step)]
+    found = [
+        restore
+        for one in before
+        if one.params.get("service") == step.params.get("service")
+        if (restore := _restore(one, plan))
+    ]
+    return found[-1][1].folder if found else ""
+
+
+def _restore(step: PlannedStep, plan: Plan) -> tuple[BackupSource, ManualRestore] | None:
+    """Return what a person needs to know to restore the team's backup by hand: the source and the restore. The result is None
+    if ``step`` restores no backup of the team.
+    """
+    services = {**plan.inventory.services, **plan.inventory.backups}
+    source, target = services.get(str(step.params.get("from"))), services.get(str(step.params.get("service")))
+    if step.action != "backup.restore" or not isinstance(source, BackupSource) or target is None:
+        return None
+    at = str(step.params.get("backup") or step.params.get("at") or "latest")
+    return source, ManualRestore(plan.inventory.hosts, services, target, source.name, at)
 
 
 def _alone(step: PlannedStep, plan: Plan) -> str:
@@ -179,13 +205,10 @@ def _alone(step: PlannedStep, plan: Plan) -> str:
 
 def _by_hand(step: PlannedStep, plan: Plan) -> Iterator[str]:
     """Yield Markdown to show below the step: the commands with which a person restores the team's backup without Drillbook."""
-    services, hosts = {**plan.inventory.services, **plan.inventory.backups}, plan.inventory.hosts
-    source = services.get(str(step.params.get("from")))
-    target = services.get(str(step.params.get("service")))
-    if step.action != "backup.restore" or not isinstance(source, BackupSource) or target is None:
+    if (found := _restore(step, plan)) is None:
         return
-    at = str(step.params.get("backup") or step.params.get("at") or "latest")
-    manual = ManualRestore(hosts, services, target, source.name, at)
+    source, manual = found
+    hosts = plan.inventory.hosts
     blocks = source.manual_restore(manual)
     yield from (_typed(block, hosts, "by hand") for block in blocks)
     if blocks and manual_move.into_service(manual):

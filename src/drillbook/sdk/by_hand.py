@@ -21,13 +21,15 @@ class ManualStep:
     run.
 
     ``service``: the service in the step's parameters. ``target``: the host where the commands are typed; None for the machine
-    that runs Drillbook.
+    that runs Drillbook. ``folder``: folder into which the commands of an earlier step restore the service by hand. It is empty
+    if no such step restores the service.
     """
 
     params: Mapping[str, Any]
     service: Service | None
     target: Target | None
     hosts: Mapping[str, Target]
+    folder: str = ""
 
     @property
     def copied(self) -> bool:
@@ -45,11 +47,11 @@ class ManualStep:
 
     @property
     def address(self) -> str:
-        """Address at which the typed commands reach the service. A copy in a sandbox is reached by a socket in the sandbox's
-        folder, whose path is not known yet. Its address is therefore a placeholder for this path.
+        """Address at which the typed commands reach the service. A copy in a sandbox is reached by a socket in the folder
+        into which the person restored it. If no command restores it by hand, its address is a placeholder for this path.
         """
         if self.copied:
-            return "<folder of the restored copy>"
+            return self.folder or "<folder of the restored copy>"
         if self.target is not None and self.service and self.target.name == self.service.host:
             return str(getattr(self.service, "address", "") or "127.0.0.1")
         host = self.hosts.get(self.service.host) if self.service else None

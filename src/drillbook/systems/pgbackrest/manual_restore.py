@@ -52,7 +52,7 @@ def blocks(manual: ManualRestore, options: Mapping[str, Secret | str], service: 
             f"{_FILES}; {_ACCESS}",
             manual_restore.programs(service),
             *manual_restore.serving(service, manual.folder, _OPTIONS),
-            f"{manual_restore.client('psql --no-psqlrc', service)} --dbname={shlex.quote(service.database)} --command='\\dt *.*'",
+            manual_restore.tables(service),
             manual_restore.stopping(manual.folder),
         )
     ]

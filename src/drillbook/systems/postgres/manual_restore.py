@@ -17,6 +17,9 @@ _USUAL = (
     "PATH=$(find /usr/lib/postgresql /usr/pgsql-* -type d -name bin 2>/dev/null | sort -V | tail -n 1):$PATH"
 )
 _OPTIONS = "-c listen_addresses= -c port=5432 -c logging_collector=off -k $folder"
+_TABLES = (
+    "SELECT schemaname, tablename FROM pg_tables WHERE schemaname NOT IN ('pg_catalog', 'information_schema') ORDER BY 1, 2"
+)
 _APART = "unset PGHOSTADDR PGSERVICE PGDATA   # they could lead to another server"
 
 
@@ -53,6 +56,12 @@ def stopping(folder: str) -> str:
     return f"# stop the server: pg_ctl --pgdata={shlex.quote(folder)}/data stop"
 
 
+def tables(service: Postgres) -> str:
+    """Return the command that lists the tables in the new server. The tables of PostgreSQL's own catalogues are not listed."""
+    ask = client("psql --no-psqlrc", service)
+    return f'{ask} --dbname={shlex.quote(service.database)} --command="{_TABLES}"'
+
+
 def blocks(manual: ManualRestore, files: Files, service: Postgres, jobs: int) -> list[Block]:
     """Return the commands that restore a dump into a new cluster. ``files``: the dump and, as its second file, the file of
     roles if there is one.
@@ -71,7 +80,8 @@ def blocks(manual: ManualRestore, files: Files, service: Postgres, jobs: int) ->
             f'{psql} --dbname=postgres --file="$second"   # "role ... already exists" is harmless' if files.second else "",
             f"{client('createdb', service)} {database}",
             *_loading(files, service, jobs),
-            f"{psql} --dbname={database} --command=ANALYZE --command='\\dt *.*'",
+            f"{psql} --dbname={database} --command=ANALYZE",
+            tables(service),
             stopping(manual.folder),
         ),
     ]
