@@ -32,6 +32,8 @@ def _form(text: str) -> str:
 
 _PERHAPS_OTHER = ("backup-damaged", "backup-empty", "backup-incomplete", "backup-of-another")
 """Codes of findings which can mean that a file is not a backup, but some other file in the backup folder."""
+_FIRST = 4096
+"""Number of bytes that show whether a file is a backup of a kind."""
 UNKNOWN_S = "the duration of the backup job is unknown, and is not included in the error of this time"
 """Text at the end of ``Backup.basis`` when the time of a backup is the time at which the backup job ended.
 
@@ -237,23 +239,44 @@ class FileBackups(BackupSource):
             ctx.unsure(f"the version of the backup {name} of {self.name}, whose beginning cannot be read: {head.why}")
         return head
 
-    def explained(self, backup: Backup, findings: Sequence[Finding]) -> tuple[Finding, ...]:
+    def is_of_kind(self, ctx: Context, backup: Backup) -> bool | None:
+        """Read the first bytes of the file, and return True if they are those of a backup of this kind. The result is None if
+        they cannot be read, or if no first bytes are known for this kind.
+        """
+        if not self.tells_age:
+            return None
+        data = self.beginning(ctx, (backup.id,), _FIRST).data
+        return self.begins(data) if data else None
+
+    def begins(self, data: bytes) -> bool | None:
+        """Return True if ``data``, the first bytes of a file, are those of a backup of this kind. The default is None: unknown."""
+        return None
+
+    def explained(self, backup: Backup, findings: Sequence[Finding], *, of_kind: bool | None = None) -> tuple[Finding, ...]:
         """Add advice about the field `pattern` to findings about a file that may be no backup.
 
-        The advice is added only if the pattern ends with `*`, because such a pattern also matches files that are no backups.
+        The advice is added only if the pattern ends with `*`, because such a pattern also matches files that are no backups. For
+        a damaged file that begins like a backup, the advice stands last, because this file most probably is a backup.
         """
         if not self.tells_age or not self.pattern.endswith("*"):
             return tuple(findings)
-        told = (
-            f"If {backup.id} is not a backup, but for example a note, a checksum or a file of roles, narrow "
-            f"{self.setting('pattern')}, which is {self.pattern!r}."
-        )
         return tuple(
-            finding.model_copy(update={"remedy": f"{told} Otherwise: {finding.remedy}"})
+            finding.model_copy(update={"remedy": self._remedy(backup, finding, of_kind)})
             if finding.code in _PERHAPS_OTHER
             else finding
             for finding in findings
         )
+
+    def _remedy(self, backup: Backup, found: Finding, of_kind: bool | None) -> str:
+        narrowed = f"narrow {self.setting('pattern')}, which is {self.pattern!r}"
+        if of_kind and found.code == "backup-damaged":
+            return f"{found.remedy} If {backup.id} is not a backup of this job, {narrowed}."
+        other = (
+            "is a backup of something else"
+            if of_kind
+            else "is not a backup, but for example a note, a checksum or a file of roles"
+        )
+        return f"If {backup.id} {other}, {narrowed}. Otherwise: {found.remedy}"
 
     def unlike(self, ctx: Context, name: str, wanted: str) -> None:
         """During a check before a drill, record that the program version in a backup was not verified, because the first bytes

@@ -209,17 +209,28 @@ class BackupSource(Service):
         CouldNotVerify or HostError.
         """
 
-    def explained(self, backup: Backup, findings: Sequence[Finding]) -> tuple[Finding, ...]:
-        """Return ``findings`` about ``backup``, with remedies for the fields of this source. The default changes nothing."""
+    def is_of_kind(self, ctx: Context, backup: Backup) -> bool | None:
+        """Return True if ``backup`` begins like a backup of this kind, and False if it begins like something else, such as a note.
+
+        The result is None when this is unknown, as it is by default.
+        """
+        return None
+
+    def explained(self, backup: Backup, findings: Sequence[Finding], *, of_kind: bool | None = None) -> tuple[Finding, ...]:
+        """Return ``findings`` about ``backup``, with remedies for the fields of this source. The default changes nothing.
+
+        ``of_kind``: the result of ``is_of_kind``.
+        """
         return tuple(findings)
 
     @contextmanager
-    def explaining(self, backup: Backup) -> Iterator[None]:
+    def explaining(self, ctx: Context, backup: Backup) -> Iterator[None]:
         """Apply ``explained`` to the findings of a StepFailed that the `with` block raises."""
         try:
             yield
         except StepFailed as error:
-            error.findings = self.explained(backup, error.findings)
+            if error.findings:
+                error.findings = self.explained(backup, error.findings, of_kind=self.is_of_kind(ctx, backup))
             raise
 
     @abstractmethod

@@ -105,6 +105,40 @@ def test_another_file_beside_the_backups_is_told_by_the_pattern(tmp_path, kind, 
     assert "narrow `" not in failure.value.findings[0].remedy
 
 
+@pytest.mark.parametrize("end", ["tar", "tar.gz"])
+def test_a_truncated_backup_is_first_called_lost(tmp_path, end):
+    archive(tmp_path / "backups", "shop.tar", "x" * 100_000, 60)
+    path = tmp_path / "backups" / "shop.tar"
+    if end == "tar.gz":
+        subprocess.run(["gzip", path], check=True)
+        path = path.with_name("shop.tar.gz")
+    os.truncate(path, path.stat().st_size // 2)
+    place = Estate(
+        tmp_path,
+        services={"copy": {"kind": "folder", "sandbox": {}}},
+        backups={"nightly": {"kind": "tar", "at": str(tmp_path / "backups")}},
+    )
+    for step in (lambda: place.run("backup.check", service="nightly"), lambda: place.restore("nightly", "copy")):
+        with pytest.raises(StepFailed) as failure:
+            step()
+        [found] = failure.value.findings
+        assert found.code == "backup-damaged"
+        assert found.remedy.startswith("Treat this backup as lost."), found.remedy
+        assert found.remedy.endswith(
+            f"If {path.name} is not a backup of this job, narrow `backups.nightly.pattern`, which is '*'."
+        )
+
+
+def test_the_size_of_a_note_is_not_compared_with_the_sizes_of_backups(place, tmp_path):
+    (tmp_path / "backups" / "backup.log").write_text("backup finished\n")
+    with pytest.raises(StepFailed) as failure:
+        place.run("backup.check", service="daily")
+    assert codes(failure) == ["backup-damaged"]
+    with pytest.raises(StepFailed) as failure:
+        place.run("backup.list", service="daily")
+    assert codes(failure) == ["backup-shrunken"], "a list reads no file"
+
+
 def test_the_loss_is_measured_from_the_newest_backup(place):
     facts = place.run("backup.measure", service="daily")
     assert 55 < facts["loss_s"] < 300

@@ -349,6 +349,14 @@ REFUSED = {
 }
 
 
+@pytest.mark.parametrize("end", ["sql", "sql.gz"])
+def test_a_truncated_dump_is_first_called_lost(tmp_path, server, whole, end):
+    place = saved(tmp_path, server, cut(packed(whole, "gz") if end == "sql.gz" else whole, 0.6), end)
+    with pytest.raises(StepFailed) as failure:
+        place.run("backup.check", service="nightly")
+    assert failure.value.findings[0].remedy.startswith("Treat this backup as lost.")
+
+
 @pytest.mark.parametrize("case", REFUSED)
 def test_a_dump_that_does_not_load_whole_is_no_restore(tmp_path, server, whole, case):
     harm, expected = REFUSED[case]

@@ -41,6 +41,13 @@ def checked(shelf: Shelf, folder: Path, **fields):
     return source.check(ctx, newest(source, source.backups(ctx)))
 
 
+def begins(shelf: Shelf, folder: Path) -> bool | None:
+    """Does the newest file in a folder begin like a dump?"""
+    source = PgDumpSource(name="nightly", host="db-1", at=str(folder))
+    ctx = shelf.place.context()
+    return source.is_of_kind(ctx, max(source.backups(ctx), key=lambda backup: (folder / backup.id).stat().st_mtime_ns))
+
+
 def codes(shelf: Shelf, folder: Path, **fields) -> list[str]:
     return [found.code for found in checked(shelf, folder, **fields).findings]
 
@@ -85,6 +92,22 @@ def test_pg_restore_takes_a_cut_directory_for_whole(shelf, tmp_path):
         [shelf.source.program("pg_restore"), "--file=/dev/null", str(path)], check=False, capture_output=True
     )
     assert (done.returncode, done.stderr) == (0, b"")
+
+
+@pytest.mark.parametrize("name", ["custom.gzip", "tar", "plain", "plain.gzip", "plain.zstd"])
+def test_a_truncated_dump_begins_like_a_dump(shelf, tmp_path, name):
+    path = dumps.copied(shelf.take(name), tmp_path)
+    cut(0.5)(path)
+    assert begins(shelf, tmp_path) is True
+
+
+def test_a_file_of_roles_and_a_note_do_not_begin_like_a_dump(shelf, tmp_path):
+    dumps.copied(shelf.take("globals"), tmp_path)
+    assert begins(shelf, tmp_path) is False
+    (tmp_path / "backup.log").write_text("backup finished\n")
+    assert begins(shelf, tmp_path) is False
+    (tmp_path / "nothing").touch()
+    assert begins(shelf, tmp_path) is None, "an empty file has no beginning"
 
 
 def test_a_dump_of_another_database(shelf, tmp_path):

@@ -60,6 +60,13 @@ def test_each_dump_has_exactly_its_findings(tmp_path, rdb, artefact):
         assert place.found_by_restore() == list(artefact.findings)
 
 
+def test_a_truncated_dump_is_first_called_lost(tmp_path, rdb):
+    place = estate(tmp_path, rdb[: len(rdb) // 2], "dump.rdb", pattern="*")
+    with pytest.raises(StepFailed) as failure:
+        place.run("backup.check", service="dumps")
+    assert failure.value.findings[0].remedy.startswith("Treat this backup as lost.")
+
+
 def test_a_new_copy_of_an_old_dump_is_old(tmp_path, rdb):
     """The time of the file is misleading: it was copied just now."""
     old = aged(tmp_path)

@@ -211,3 +211,12 @@ def test_a_flipped_byte_of_a_value_is_said_to_be_unseen(shop):
 def test_the_forms_of_a_moment(value, moment):
     found = moment_of(value)
     assert (found and found.isoformat()) == moment
+
+
+def test_a_truncated_copy_is_first_called_lost(shop):
+    path = shop.backup()
+    with path.open("r+b") as file:
+        file.truncate(path.stat().st_size // 2)
+    with pytest.raises(StepFailed) as failure:
+        estate(shop).run("backup.check", service="shop")
+    assert failure.value.findings[0].remedy.startswith("Treat this backup as lost.")

@@ -152,9 +152,10 @@ class Check(_OfSource, VerifiesSource):
             "apart": str(place),
             **checked.facts,
         }
+        of_kind = source.is_of_kind(ctx, backup) if checked.findings else None
         problems = [
-            *source.explained(backup, checked.findings),
-            *(schedule_problems(source, backups) if self.at == "latest" else ()),
+            *source.explained(backup, checked.findings, of_kind=of_kind),
+            *(schedule_problems(source, backups, sizes=of_kind is not False) if self.at == "latest" else ()),
         ]
         if self.apart and not place.apart:
             wanted = "backups on another disk than the data"
@@ -254,7 +255,7 @@ class Restore(RestoresSource):
             _fits(source, box.service)
         backup, moment = source.select(source.backups(_on(ctx, source)))
         begun = ctx.deadline.remaining()
-        with source.explaining(backup):
+        with source.explaining(ctx, backup):
             restored = _into(box, source, backup, moment) if box else self._place(ctx).restore(backup, moment)
         seconds = {**restored.pop("seconds", {}), "total": round(begun - ctx.deadline.remaining(), 3)}
         return {

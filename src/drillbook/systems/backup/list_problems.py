@@ -32,16 +32,18 @@ def look_for_backups(ctx: Context, source: BackupSource, *, judged: bool = False
             source.foresee(ctx, schedule_problems(source, backups))
 
 
-def schedule_problems(source: BackupSource, backups: Sequence[Backup]) -> list[Finding]:
+def schedule_problems(source: BackupSource, backups: Sequence[Backup], *, sizes: bool = True) -> list[Finding]:
     """Return findings about the age of the newest moment that can be restored, and about schedule and sizes of the backups.
 
     If a log (WAL or binary log) is archived, all backups can be restored up to the same moment. This moment does not show
     when the backups were taken. Therefore the schedule is judged by the times at which they were taken. If the times are
     unknown, age and schedule are not judged, and ``BackupSource.need_age`` reports this.
+
+    ``sizes``: False if the newest file is no backup, so that its size is not compared with the sizes of backups.
     """
     if not source.tells_age:
         return []
-    now, taken = datetime.now(UTC), [Moment(backup.taken_at, backup.bytes) for backup in backups]
+    now, taken = datetime.now(UTC), [Moment(backup.taken_at, backup.bytes if sizes else None) for backup in backups]
     until = [Moment(backup.until) for backup in backups if backup.until]
     if not until:
         return judge(taken, now=now, max_age=source.max_age, every=source.every)

@@ -55,6 +55,10 @@ class MariadbDump(FileBackups):
     LIST_PROGRAMS: ClassVar[tuple[str, ...]] = ()
     RESTORE_PROGRAMS: ClassVar[tuple[str, ...]] = ("cat", "id", "mkdir", "rm", "sed", "sleep", "tail", "tee", "uniq")
 
+    def begins(self, data: bytes) -> bool:
+        """Return True if ``data``, the first bytes of a file, are those of a dump of mariadb-dump or mysqldump."""
+        return any(line.startswith((b"-- MariaDB dump ", b"-- MySQL dump ")) for line in data.splitlines()[:5])
+
     def check(self, ctx: Context, backup: Backup) -> Checked:
         """Decompress the dump, read it to its last line, and check that this line marks a complete dump. Also check that the
         dump contains tables with rows, and the database of the service.

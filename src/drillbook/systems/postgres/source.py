@@ -222,6 +222,10 @@ class PgDumpSource(FileBackups):
             checked = judgement.of(reading, compression, named, absent)
             return replace(checked, facts={**checked.facts, "begun_at": stamp(begun)}) if begun else checked
 
+    def begins(self, data: bytes) -> bool:
+        """Return True if ``data``, the first bytes of a file, are those of a dump of databases. A file of roles is no such dump."""
+        return bool(dump_start.archive(data)) or b"-- PostgreSQL database dump\n" in data
+
     def manual_restore(self, manual: ManualRestore) -> list[Block]:
         """Return the commands with which a person restores a backup without Drillbook."""
         if not isinstance(manual.target, Postgres):

@@ -71,6 +71,10 @@ class RdbSource(FileBackups):
             for backup in listed
         ]
 
+    def begins(self, data: bytes) -> bool:
+        """Return True if ``data``, the first bytes of a file, are those of an RDB."""
+        return verification.is_rdb(data)
+
     def check(self, ctx: Context, backup: Backup) -> Checked:
         """Check the file and its checksum with the checker program of Redis, and count the keys."""
         with ctx.temporary("rdb") as folder, self.brought(ctx, backup, ctx.host, folder) as brought:

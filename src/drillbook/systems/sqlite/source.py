@@ -24,6 +24,7 @@ from drillbook.sdk.host import Host, printable
 from drillbook.sdk.manual_restore import Block, ManualRestore
 from drillbook.sdk.sandbox import Sandbox, Sandboxed
 from drillbook.systems.sqlite import manual_restore
+from drillbook.systems.sqlite.verification import MAGIC
 
 Problem = tuple[str, str, str]
 """Problem of a copy: the code of the finding, the expected value, and the measured value."""
@@ -82,6 +83,10 @@ class SqliteSource(FileBackups):
             modified=max(part.modified for part in parts),
         )
         return replace(self._backup(whole), facts={"beside": beside, "log_needed": self.log == "needed" or logs})
+
+    def begins(self, data: bytes) -> bool:
+        """Return True if ``data``, the first bytes of a file, are those of a database of SQLite."""
+        return data.startswith(MAGIC)
 
     def check(self, ctx: Context, backup: Backup) -> Checked:
         """Open a private copy of the file, verify every page, and count the rows."""

@@ -34,6 +34,8 @@ UNPACKERS = {
     "lz4": ("lz4", "-dcq"),
 }
 """Decompression commands by the suffix of the archive's name. An archive with another suffix is taken as uncompressed."""
+_MAGIC_AT = 257
+"""Position of the word `ustar` in an archive (POSIX, pax, "ustar Interchange Format")."""
 MISSING = 127
 """Exit status of a shell for a program that does not exist (POSIX, 2.8.2)."""
 # From the list of an archive's content, print the number of entries, and the number of entries that are not folders. Then
@@ -108,6 +110,10 @@ class TarSource(FileBackups):
     PROGRAMS: ClassVar[tuple[str, ...]] = ("awk", "tar")
     LIST_PROGRAMS: ClassVar[tuple[str, ...]] = ()
     RESTORE_PROGRAMS: ClassVar[tuple[str, ...]] = ("find", "grep", "mkdir", "tar", "wc")
+
+    def begins(self, data: bytes) -> bool:
+        """Return True if ``data``, the first bytes of a file, are those of a tar archive in a POSIX or GNU format."""
+        return data[_MAGIC_AT:].startswith(b"ustar")
 
     def check(self, ctx: Context, backup: Backup) -> Checked:
         """Read and decompress the whole archive without extracting it, and check that its end marker is present."""

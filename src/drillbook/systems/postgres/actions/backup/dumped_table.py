@@ -70,7 +70,7 @@ class RestoreTableFromDump(RestoresSource):
         source = self._source(ctx)
         backup, _ = source.select(source.backups(replace(ctx, host=ctx.host_named(source.host))))
         service = ctx.service(self.service, Postgres)
-        with source.explaining(backup):
+        with source.explaining(ctx, backup):
             facts = dumped_table.DumpedTableRestore(ctx, service, Name.parse(self.table), False, False, source, backup).run()
         left_out = ("digests", "closed", "replaced")
         return {
