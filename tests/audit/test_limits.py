@@ -1,4 +1,4 @@
-"""What the audit says of the limits of this very record: who holds its anchors and its key, and which clock its times are of."""
+"""Sentences of the audit about the limits of its own record: the holders of its anchors and its key, and the clock of its times."""
 
 from __future__ import annotations
 

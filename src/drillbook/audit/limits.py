@@ -1,5 +1,5 @@
-"""What the record of a period proves, and what it cannot prove: general sentences, and those about the keys, anchors and
-timestamps of this record.
+"""Limits of the record of a period: general sentences about what it can prove, and those about the keys, anchors and timestamps
+of this record.
 """
 
 from __future__ import annotations
