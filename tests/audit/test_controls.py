@@ -38,9 +38,10 @@ def test_each_control_counts_the_runs_that_have_its_evidence(mixed):
         begun = {run for run, verdict in runs.items() if verdict != "refused"}
         assert set(one.runs) | set(one.without) == begun
         assert not set(one.runs) & set(one.without)
-        assert one.shows.startswith(f"{len(one.runs)} of {len(begun)} runs ")
+        nothing = "Nothing: no run of the period "
+        assert one.shows.startswith(f"{len(one.runs)} of {len(begun)} runs " if one.runs else nothing)
         assert not one.runs or one.shows.endswith(" Not counted: 1 run refused."), "a refused run tried nothing"
-        assert bool(one.without) == one.lacks.startswith("Without this evidence: ")
+        assert bool(one.runs and one.without) == one.lacks.startswith("Without this evidence: ")
     assert control(mixed, "A1.2").runs == (samples.passed().result.run,)
     assert "restored content: postgres-lost." in control(mixed, "A1.2").shows
     assert {runs[run] for run in control(mixed, "CP-10").runs} == {"passed"}
@@ -48,6 +49,25 @@ def test_each_control_counts_the_runs_that_have_its_evidence(mixed):
     assert {runs[run] for run in control(mixed, "CP-4").without} == {"aborted", "inconclusive"}
     assert samples.failed().result.run in control(mixed, "A1.3").runs
     assert samples.failed().result.run not in control(mixed, "A.8.13").runs
+
+
+def test_a_run_with_a_reserved_rpo_is_counted_apart_in_the_rows_of_met_objectives(mixed):
+    """The run `passed` restored a backup that it took itself: only its RTO was met without a reservation."""
+    for id_ in ("A.5.30", "Art. 12"):
+        one = control(mixed, id_)
+        assert samples.passed().result.run in one.without
+        assert "1 more run met an objective only with a reservation: postgres-lost." in one.shows
+    assert samples.passed().result.run in control(mixed, "CP-10").runs
+
+
+def test_no_run_is_offered_as_a_test_of_redundancy(mixed):
+    """A recovered service does not tell if a redundant component took over."""
+    one = control(mixed, "A.8.14")
+    assert (one.runs, one.shows) == (
+        (),
+        "Nothing: no run of the period shows that a redundant component took over.",
+    )
+    assert not one.lacks
 
 
 def test_both_formats_show_the_counts_and_what_lacks_the_evidence(mixed):

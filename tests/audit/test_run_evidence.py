@@ -58,12 +58,15 @@ WITHIN = Objective(target_s=900.0, measured_s=4.0, error_s=0.1, met=True, clock=
     [
         ([RESTORED], ("rpo",), True),
         ([OWN, OWN_RESTORED], ("rpo",), False),
-        ([OWN, OWN_RESTORED], ("rpo", "rto"), True),
+        ([OWN, OWN_RESTORED], ("rpo", "rto"), False),
+        ([OWN, OWN_RESTORED], ("rto",), True),
         ([RESTORED], ("detect",), False),
     ],
 )
 def test_an_rpo_that_is_met_with_a_reservation_is_no_evidence(steps, keys, counts):
-    assert run_evidence.measured(record(*steps, objectives=dict.fromkeys(keys, WITHIN))) is counts
+    known = record(*steps, objectives=dict.fromkeys(keys, WITHIN))
+    assert run_evidence.measured(known) is counts
+    assert run_evidence.with_reservation(known) is (not counts and "rpo" in keys)
 
 
 def test_a_verified_backup_is_not_a_restored_backup():

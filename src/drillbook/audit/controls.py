@@ -61,14 +61,17 @@ EVIDENCE = {
     "compared": Evidence("passed, restored a backup, and compared the restored content", run_evidence.compared),
     "restored": Evidence("passed and restored a backup", run_evidence.restored),
     "compared and measured": Evidence(
-        "passed, restored a backup, compared the restored content, and measured and met an RTO or RPO without a reservation",
+        "passed, restored a backup, compared the restored content, and met each RTO and RPO of its drill without a reservation",
         lambda record: run_evidence.compared(record) and run_evidence.measured(record),
     ),
     "carried out": Evidence("carried out steps of a restore", run_evidence.carried_out),
-    "measured": Evidence("passed, and measured and met an RTO or RPO without a reservation", run_evidence.measured),
+    "measured": Evidence("passed, and met each RTO and RPO of its drill without a reservation", run_evidence.measured),
     "recovered": Evidence("passed, proved that a fault was active, and recovered the service", run_evidence.recovered),
+    "redundant": Evidence("shows that a redundant component took over", lambda _record: False),
     "tested": Evidence("injected a fault or restored a backup, and passed or failed", run_evidence.tested),
 }
+OF_OBJECTIVES = {"measured": lambda _record: True, "compared and measured": run_evidence.compared}
+"""Kinds of evidence that are about met objectives. Each value tells if a run has the other parts of the evidence."""
 OF_BACKUPS = ("compared", "restored", "compared and measured")
 """Kinds of evidence that are about restored backups."""
 
@@ -112,11 +115,11 @@ CONTROLS = (
         ISO,
         "A.8.14",
         "Redundancy of information processing facilities",
-        "recovered",
-        ("coverage", "proven"),
+        "redundant",
+        ("coverage",),
         not_shown=(
-            "Proof that redundant facilities exist at a second site, and drills of those parts of services that no drill has "
-            "disrupted."
+            "Redundancy itself: that redundant facilities exist, and take over. The record of a drill tells how long a service "
+            "was out, but not which component ended the outage."
         ),
     ),
     Control(
@@ -182,17 +185,29 @@ def bearing(runs: Sequence[Record]) -> tuple[Control, ...]:
     return tuple(_bearing(control, begun, runs_by_evidence[control.evidence], apart) for control in CONTROLS)
 
 
-def _bearing(control: Control, runs: Sequence[Record], shown: Sequence[Record], apart: str) -> Control:
+def _bearing(control: Control, begun: Sequence[Record], shown: Sequence[Record], apart: str) -> Control:
     words = EVIDENCE[control.evidence].words
     folders = {record.folder for record in shown}
-    without = [run for run in runs if run.folder not in folders]
-    shows = f"{len(shown)} of {count(len(runs), 'run')} {words}: {_drills(shown)}.{_taken(control, shown)}{apart}"
+    without = [run for run in begun if run.folder not in folders]
+    told = f"{_taken(control, shown)}{_reserved(control, begun)}{apart}"
+    shows = f"{len(shown)} of {count(len(begun), 'run')} {words}: {_drills(shown)}.{told}"
     return replace(
         control,
-        shows=shows if shown else f"Nothing: no run of the period {words}.",
+        shows=shows if shown else f"Nothing: no run of the period {words}.{_reserved(control, begun)}",
         lacks=f"Without this evidence: {_drills(without)}." if shown and without else "",
         runs=tuple(record.run for record in shown),
         without=tuple(record.run for record in without),
+    )
+
+
+def _reserved(control: Control, begun: Sequence[Record]) -> str:
+    """Return a sentence about runs that lack the evidence only because they met an objective with a reservation."""
+    if control.evidence not in OF_OBJECTIVES:
+        return ""
+    rest = OF_OBJECTIVES[control.evidence]
+    partly = [record for record in begun if rest(record) and run_evidence.with_reservation(record)]
+    return (
+        f" {count(len(partly), 'more run')} met an objective only with a reservation: {_drills(partly)}." if partly else ""
     )
 
 

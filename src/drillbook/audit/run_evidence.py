@@ -97,13 +97,26 @@ def compared(record: Record) -> bool:
 
 
 def measured(record: Record) -> bool:
-    """Return True when the run passed, and its RTO or RPO was measured and met.
+    """Return True when the run passed, and measured and met its RTO and RPO. An objective that the drill does not set is not
+    needed, but the drill must set one of them.
 
-    An RPO that was met with a reservation does not count. For example, the RPO perhaps does not include a known loss of data.
+    A run whose RPO was met with a reservation does not count, even if its RTO was met without one. For example, the RPO perhaps
+    does not include a known loss of data.
     """
+    states = _goals(record)
+    return bool(states) and all(state == MET for state in states)
+
+
+def with_reservation(record: Record) -> bool:
+    """Return True when the run passed, but met its RTO or its RPO only with a reservation."""
+    return bool(_goals(record)) and not measured(record)
+
+
+def _goals(record: Record) -> list[str]:
+    """Return the states of the RTO and the RPO of a run that passed."""
     if record.result is None or record.verdict != Verdict.PASSED:
-        return False
-    return any(row.state == MET for row in rows_of(record.result) if row.key in ("rto", "rpo"))
+        return []
+    return [row.state for row in rows_of(record.result) if row.key in ("rto", "rpo")]
 
 
 def recovered(record: Record) -> bool:
