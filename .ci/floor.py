@@ -41,7 +41,7 @@ audit       absences chain content controls coverage coverage_signs exempt_list 
 audit       period rehearsal_figures rendering retired run_evidence run_rows services suites told_of_runs trend undrilled_services
 report      agreement changes figures golden html index junit labels losses markdown markdown_syntax event_lines next_steps
 report      objective_figures objective_findings rehearsal_results summary timeline tolerated
-report      diagnosis indented_json lost_data own_commands own_end possible_reservations proven_restore recovery_rows
+report      diagnosis indented_json lost_data own_commands own_end possible_reservations proven_restore recovery_rows recovery_steps
 report      recovery_summary remarks suite_table index_age index_notice
 """
 """Test folders of these packages, and the fast files in them."""

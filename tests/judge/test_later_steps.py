@@ -5,9 +5,9 @@ from __future__ import annotations
 import pytest
 
 from drillbook.findings import finding
-from drillbook.judge.later_steps import with_later_steps
+from drillbook.judge.later_steps import lasting, with_later_steps
 from drillbook.judge.result import StepResult
-from drillbook.report import headlines, html, lost_data, markdown, next_steps, recovery_rows, rows
+from drillbook.report import headlines, html, lost_data, markdown, next_steps, recovery_rows, remarks, rows
 from drillbook.report.terminal import recovery_summary
 from tests.judge.story import started
 from tests.judge.test_shortfall import CHUNKS, removed, restored
@@ -63,6 +63,47 @@ def test_rows_that_a_recovery_did_not_bring_back_are_told_everywhere(tmp_path):
     steps = next_steps.in_report(view)
     assert steps[0][0].startswith(COMPARE)
     assert [command for _, command in steps].count(again) == 1
+
+
+def test_the_rpo_names_the_rows_that_did_not_come_back_as_that_of_a_run_which_passed(tmp_path):
+    view = recovered(died(tmp_path), 119122).judge()
+    told = "at least 9 rows lost; by the canary alone at most 0.05 s"
+    (row,) = (row for row in rows.rows_of(view.result) if row.key == "rpo")
+    assert (row.measured, row.marked) == (told, f"{told} §")
+    assert row.uncounted.startswith("does not count: ")
+    assert row.remark.startswith(f"{LOSS[0].upper()}{LOSS[1:]}; the RPO possibly leaves out")
+    (finding,) = (it for it in rows.findings_of(view.result) if it.title.endswith(": RPO"))
+    assert finding.measured.startswith(f"{told} §: ")
+    assert remarks.beside_loss(view.result) == ", but not for restored tables §", "beside the RPO in the timeline"
+    assert html.bar(row) is None, "a bar would make the figure look like the whole loss"
+    for page in (html.render(view), markdown.render(view)):
+        assert plain(page).count("by the canary alone at most 0.05 s") >= 2
+
+
+def test_the_backup_that_a_recovery_restored_has_its_mark_beside_the_rpo(tmp_path):
+    story = died(tmp_path)
+    story.step(1.0, 2.0, "inject.1", "app-1")
+    took = StepResult(
+        id="backup.1", action="postgres.dump", host="db", status="done", seconds=1.0,
+        facts={"location": "files:a", "identity": {"manifest": "m"}},
+    )  # fmt: skip
+    back = StepResult(
+        id="restore.1", action="postgres.restore", host="db", status="done", seconds=1.0, facts={"made": {"manifest": "m"}}
+    )
+    known = story.judge().result
+    result = known.model_copy(update={"steps": (took, *known.steps), "later_steps": (back,)})
+    (row,) = (row for row in rows.rows_of(result) if row.key == "rpo")
+    assert (row.mark, row.remark) == (" †", remarks.OWN_BACKUP)
+
+
+def test_the_steps_of_a_run_that_itself_restored_the_data_decide_about_its_rpo(tmp_path):
+    view = recovered(died(tmp_path), 119122).judge()
+    steps, later = view.result.steps, view.result.later_steps
+    own = StepResult(id="restore.1", action="any", host="db", status="done", seconds=1.0, facts=restored(119000)[1])
+    whole = own.model_copy(update={"facts": restored(119131)[1]})
+    assert lasting(steps, ()) == list(steps)
+    assert lasting([*steps, own], [whole]) == [*steps, own], "the RPO was measured after this restore"
+    assert lasting([*steps, whole], later)[-len(later) :] == list(later), "a loss that only the recovery caused is told"
 
 
 def test_the_result_in_the_file_stays_as_it_was(tmp_path):

@@ -379,7 +379,7 @@ def targets_of(record: Record) -> dict[str, float]:
 def row_of(record: Record, key: str) -> ObjectiveRow | None:
     """Return the report row of one objective of a run. Returns None when there is no trustworthy measurement."""
     objectives = objectives_of(record)
-    told = remarks.of_run(record.result.steps, record.result.started, objectives.get("rpo")) if record.result else {}
+    told = remarks.of_result(record.result) if record.result else {}
     return objective_rows({key: objectives[key]}, told, record.verdict)[0] if key in objectives else None
 
 

@@ -271,7 +271,7 @@ def _of_run(result: Result) -> dict[str, Any]:
     """Return the objectives of a run with their measurements. In the report, a measurement may have a sign such as ``†``,
     which refers to a remark. The objective then contains this sign as ``mark``.
     """
-    told = remarks.of_run(result.steps, result.started, result.objectives.get("rpo"))
+    told = remarks.of_result(result)
     marks = {key: remark.mark.strip() for key, remark in told.items()}
     objectives = result.model_dump(mode="json")["objectives"]
     return {key: objective | ({"mark": marks[key]} if marks.get(key) else {}) for key, objective in objectives.items()}

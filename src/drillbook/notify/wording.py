@@ -128,7 +128,7 @@ def end(plan: Plan, result: Result, report: str, *, recovered: bool = False) -> 
     path of the report.
     """
     how = "recovered; all changes are undone" if recovered else str(result.verdict)
-    told = remarks.of_run(result.steps, result.started, result.objectives.get("rpo"))
+    told = remarks.of_result(result)
     findings = [finding for finding in findings_of(result) if finding.severity != Severity.INFORMATION]
     weight = {"passed": "success", "failed": "failure"}.get(str(result.verdict), "warning")
     return _message(

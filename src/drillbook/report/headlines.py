@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from drillbook.judge import shortfall
+from drillbook.judge.later_steps import lasting
 from drillbook.judge.result import Result, RunView, StepView
 from drillbook.judge.verdicts import Verdict
 from drillbook.report import own_commands, rehearsal_results, remarks, unproven_faults
@@ -127,9 +128,10 @@ def _recovery(result: Result, begin: str, marks: dict[str, float]) -> str:
 
 def _loss(result: Result) -> str:
     """Return clauses about the loss of data: first the data that did not come back, then the measured RPO."""
-    missing = remarks.shortfalls(result.last_steps)
-    doubtful = own_commands.doubtful(result.steps, result.objectives.get("rpo"))
-    whose = "of the canary's" if doubtful or shortfall.has_uncounted(result.last_steps) else "of the"
+    steps = lasting(result.steps, result.later_steps)
+    missing = remarks.shortfalls(steps)
+    doubtful = own_commands.doubtful(steps, result.objectives.get("rpo"))
+    whose = "of the canary's" if doubtful or shortfall.has_uncounted(steps) else "of the"
     return "; ".join([*missing, _measured_loss(result, whose)])
 
 

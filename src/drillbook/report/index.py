@@ -10,6 +10,7 @@ from typing import Any
 from drillbook.exits import Exit
 from drillbook.installation.program_name import as_called, program
 from drillbook.journal.run_files import PAGE
+from drillbook.judge.later_steps import lasting
 from drillbook.judge.result import Objective
 from drillbook.judge.verdicts import Verdict
 from drillbook.report import (
@@ -30,6 +31,7 @@ from drillbook.report.folders import begun
 from drillbook.report.index_attention import RUNNING, UNFINISHED
 from drillbook.report.index_entries import DrillTrends, IndexEntry, Known, Point, Row, Trend
 from drillbook.report.objective_figures import drawn, in_run
+from drillbook.report.recovery_steps import Recovered
 from drillbook.report.shortened import shortened
 from drillbook.sdk.run_names import drill_of
 
@@ -48,17 +50,16 @@ class of the point.
 
 
 def entry(
-    result: Mapping[str, Any], inner: Sequence[Mapping[str, Any]] = (), ends: Mapping[str, str] | None = None
+    result: Mapping[str, Any], inner: Sequence[Mapping[str, Any]] = (), recoveries: Mapping[str, Recovered] | None = None
 ) -> IndexEntry:
     """Make the entry of a run from its ``result.json``.
 
-    ``inner``: for a suite, the results of its drills. ``ends``: time at which each run itself ended that was recovered later.
-    The key of each entry is the run; see ``own_end``.
+    ``inner``: for a suite, the results of its drills. ``recoveries``: recoveries of the runs. The key of each entry is the run.
     """
-    run, ends = str(result["run"]), ends or {}
+    run, recoveries = str(result["run"]), recoveries or {}
     folders = {str(member.get("run")): str(member.get("folder", "")) for member in result.get("runs", ())}
-    children = tuple(_entry(member, f"{run}/{folders.get(str(member['run']), '..')}", ends) for member in inner)
-    return _entry(result, run, ends, children)
+    children = tuple(_entry(member, f"{run}/{folders.get(str(member['run']), '..')}", recoveries) for member in inner)
+    return _entry(result, run, recoveries, children)
 
 
 def unfinished(run: str, environment: str, *, alive: bool, children: tuple[IndexEntry, ...] = ()) -> IndexEntry:
@@ -93,10 +94,10 @@ def unfinished(run: str, environment: str, *, alive: bool, children: tuple[Index
 
 
 def _entry(
-    result: Mapping[str, Any], folder: str, ends: Mapping[str, str], children: tuple[IndexEntry, ...] = ()
+    result: Mapping[str, Any], folder: str, recoveries: Mapping[str, Recovered], children: tuple[IndexEntry, ...] = ()
 ) -> IndexEntry:
     kind = "suite" if "suite" in result else "drill"
-    ended = ends.get(str(result["run"]), "")
+    known = recoveries.get(str(result["run"]), Recovered())
     objectives = _objectives(result)
     findings = [*open_findings.of_result(result), *(finding for child in children for finding in child.findings)]
     return IndexEntry(
@@ -108,13 +109,15 @@ def _entry(
         verdict=str(result["verdict"]),
         exit=int(result["exit"]),
         started=str(result["started"]),
-        seconds=lasted(str(result["started"]), ended or result.get("finished")),
-        recovered=str(result.get("finished") or "") if ended else "",
+        seconds=lasted(str(result["started"]), known.end or result.get("finished")),
+        recovered=str(result.get("finished") or "") if known.end else "",
         objectives=objectives,
         href=f"{folder}/{PAGE}",
         children=children,
         closed=str((result.get("settled") or {}).get("by", "")),
-        remarks=remarks.of_run(remarks.steps_of(result.get("steps", ())), str(result["started"]), objectives.get("rpo")),
+        remarks=remarks.of_run(
+            lasting(remarks.steps_of(result.get("steps", ())), known.steps), str(result["started"]), objectives.get("rpo")
+        ),
         tolerated=tolerated.of_statuses([str(step.get("status")) for step in result.get("steps", ())]),
         service=str(result.get("service") or ""),
         rehearsed=rehearsal_results.brief(

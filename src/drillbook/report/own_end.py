@@ -19,6 +19,13 @@ def of(folder: Path) -> str:
     """Return the time of the end of the run itself, if a recovery continued the journal. If its controller died before this end,
     return the time of the last event that it wrote. The result is empty for every other run, and when the journal cannot be
     read.
+    """
+    return of_lines(recovered_lines(folder))
+
+
+def recovered_lines(folder: Path) -> list[bytes]:
+    """Return the lines of the journal of a run, if a recovery continued it. The result is empty for every other run, and when
+    the journal cannot be read.
 
     Only the last bytes of the journal are read for a run without a recovery.
     """
@@ -27,11 +34,11 @@ def of(folder: Path) -> str:
             size = file.seek(0, 2)
             file.seek(max(0, size - TAIL))
             if FINISHED not in file.read():
-                return ""
+                return []
             file.seek(0)
-            return of_lines(file)
+            return file.readlines()
     except OSError:
-        return ""
+        return []
 
 
 def of_lines(lines: Iterable[bytes]) -> str:

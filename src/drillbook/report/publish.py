@@ -16,9 +16,10 @@ from drillbook.journal.run_files import PAGE
 from drillbook.journal.run_state import RunState, RunStates
 from drillbook.judge.result import RunView, SuiteResult
 from drillbook.judge.verdicts import Verdict
-from drillbook.report import audit_pages, folders, formats, index, index_age, own_end
+from drillbook.report import audit_pages, folders, formats, index, index_age, own_end, recovery_steps
 from drillbook.report.formats import Rendering, Subject
 from drillbook.report.index_entries import IndexEntry, Known
+from drillbook.report.recovery_steps import Recovered
 
 
 def write_all(folder: Path, renderings: Sequence[Rendering[Subject]], subject: Subject) -> None:
@@ -106,20 +107,21 @@ def _finished(state: RunState, runs: RunStates) -> IndexEntry | None:
         inner = [(run, content) for run in states if (content := _result(run)) is not None]
         # The journals of other runs are not read, although a run that left changes may have been recovered, too.
         aborted = [run for run, content in ((state, result), *inner) if content.get("verdict") == Verdict.ABORTED]
-        ends = {run.folder.name: _own_end(run) for run in aborted}
-        return index.entry(result, [content for _, content in inner], ends)
+        recoveries = {run.folder.name: _recovered(run) for run in aborted}
+        return index.entry(result, [content for _, content in inner], recoveries)
     except (AttributeError, KeyError, TypeError, ValueError):
         return None
 
 
-def _own_end(state: RunState) -> str:
-    """Return the time at which the run itself ended, if a recovery continued its journal; see ``own_end``. The result is
-    empty for every other run, and for a suite, because a suite has no journal.
+def _recovered(state: RunState) -> Recovered:
+    """Return the end of the run itself, and the steps of its recoveries. Both are empty for a run without a recovery, and for a
+    suite, because a suite has no journal.
     """
     try:
-        return own_end.of_lines(state.data.splitlines())
+        lines = state.data.splitlines()
     except JournalError:  # an audit frees the memory of the journals that it has read
-        return own_end.of(state.folder)
+        lines = own_end.recovered_lines(state.folder)
+    return Recovered(own_end.of_lines(lines), recovery_steps.of_lines(lines))
 
 
 def _unfinished(state: RunState) -> IndexEntry:

@@ -12,7 +12,8 @@ from datetime import timedelta
 from typing import Any
 
 from drillbook.judge import detection, shortfall
-from drillbook.judge.result import Objective, StepResult
+from drillbook.judge.later_steps import lasting
+from drillbook.judge.result import Objective, Result, StepResult
 from drillbook.report import own_commands
 from drillbook.report.figures import moment, one_line
 from drillbook.report.restore_steps import restores
@@ -180,10 +181,18 @@ def why(remark: Remark) -> str:
     return ", and ".join(sorted(reasons, key=lambda reason: reason != remark.lost))
 
 
-def of_run(steps: Sequence[Step | StepResult], started: str, rpo: Objective | None) -> dict[str, Remark]:
-    """Return the remarks on the figures of a run. The key of each remark is the key of its objective.
+def of_result(result: Result) -> dict[str, Remark]:
+    """Return the remarks on the figures of a run. The key of each remark is the key of its objective. If only a recovery restored
+    the data, the remark on the RPO is about this restore.
+    """
+    return of_run(lasting(result.steps, result.later_steps), result.started, result.objectives.get("rpo"))
 
-    ``started``: start of the run. ``rpo``: objective on the RPO with its measurement, if the drill sets one.
+
+def of_run(steps: Sequence[Step | StepResult], started: str, rpo: Objective | None) -> dict[str, Remark]:
+    """Return the remarks on the figures of a run; see ``of_result``.
+
+    ``steps``: steps that tell which data was lost; see ``later_steps.lasting``. ``started``: start of the run. ``rpo``: objective on
+    the RPO with its measurement, if the drill sets one.
     """
     by = observer(steps)
     short = by.removeprefix("by the ").removeprefix("last of the ")
@@ -197,11 +206,11 @@ def shortfalls(steps: Iterable[Step | StepResult]) -> list[str]:
     return [one_line(short.text) for short in shortfall.shortfalls(steps)]
 
 
-def beside_loss(steps: Iterable[Step | StepResult]) -> str:
+def beside_loss(result: Result) -> str:
     """Return the text that follows an RPO if less data came back than the fault removed. The text tells for which data the RPO
     was not measured, and ends with ``SHORT_MARK``. The result is empty for any other run.
     """
-    known = shortfall.shortfalls(steps)
+    known = shortfall.shortfalls(lasting(result.steps, result.later_steps))
     return f", but not for {known[0].kind} {SHORT_MARK}" if known else ""
 
 

@@ -177,8 +177,9 @@ def _shown(finding: Finding, result: Result) -> Finding:
     if finding.code in UNPROVEN:
         for key, objective in result.objectives.items():
             if objective.measured_s is not None and finding.title.endswith(f": {key.upper()}"):
-                plain = f"{objective.measured_s:.3f} s"
-                told = finding.measured.replace(plain, objective_figure(objective), 1)
+                plain, row = f"{objective.measured_s:.3f} s", row_of(result, key)
+                figure = row.marked if row and row.lost else objective_figure(objective)
+                told = finding.measured.replace(plain, figure, 1)
                 finding = finding.model_copy(
                     update={"measured": told, "wanted": objective_findings.wanted(finding.wanted, objective)}
                 )
@@ -210,7 +211,7 @@ def rows_of(result: Result) -> list[ObjectiveRow]:
     """Return the rows of a run's objectives, with the remarks on their figures."""
     return objective_rows(
         unproven_faults.brief_objectives(result),
-        remarks.of_run(result.steps, result.started, result.objectives.get("rpo")),
+        remarks.of_result(result),
         result.verdict,
     )
 

@@ -354,7 +354,7 @@ def _dimensions(view: RunView, scale: Scale, y: float) -> tuple[tuple[Dimension,
             continue
         x1, x2 = scale.x(marks[begin]), scale.x(marks[end])
         figure = f"({figure}) {DOES_NOT_COUNT}" if clock in uncounted else figure
-        text = f"{word} {figure}" + (remarks.beside_loss(view.result.steps) if clock == "rpo" else "")
+        text = f"{word} {figure}" + (remarks.beside_loss(view.result) if clock == "rpo" else "")
         wanted = [label(text, (x1 + x2) / 2, y, anchor="middle", font=BOLD)]
         wanted = wanted if wanted[0].box.width + 24 <= x2 - x1 else []
         wanted += [label(text, x2 + 10, y, font=BOLD), label(text, x1 - 10, y, anchor="end", font=BOLD)]

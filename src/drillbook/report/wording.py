@@ -330,7 +330,7 @@ def _why_failed(result: Result) -> str:
 def _reserved(result: Result) -> str:
     """Return a sentence without its full stop. It names first the objectives that were met, then those met with a reservation,
     and the reason. The result is empty without reservations."""
-    told = remarks.of_run(result.steps, result.started, result.objectives.get("rpo"))
+    told = remarks.of_result(result)
     objectives = sorted(result.objectives.items(), key=lambda pair: ([*SHORT, pair[0]].index(pair[0]), pair[0]))
     states = {key: state_of(objective.met, objective.measured_s, told.get(key)) for key, objective in objectives}
     probed = {key: remark.by for key, remark in told.items() if remark.by == remarks.BY_PROBE}
