@@ -27,7 +27,7 @@ SHOWN_WITH_THE_PROGRAM = {
     ("cli/task_class.py", "EXAMPLES"),
     ("cli/scaffold.py", "FIRST"),
     ("cli/scaffold.py", "REHEARSAL"),
-    ("cli/scaffold.py", "_copied"),
+    ("cli/copied_entries.py", "commands"),
     ("cli/looked_project.py", "commands"),
     ("cli/start_screen.py", "TASKS"),
     ("cli/start_screen.py", "NEW"),

@@ -75,7 +75,7 @@ class Entry:
 @functools.cache
 def entries() -> tuple[Entry, ...]:
     """Return all entries in this order: suites, drills, trees, rules, lab files. Entries of one type are sorted by name."""
-    drills = {path: _load(path) for path in shipped_files.below("drills") if _is_drill(path)}
+    drills = {path: content(path) for path in shipped_files.below("drills") if _is_drill(path)}
     single = {path: _drill(path, value) for path, value in drills.items() if "drill" in value}
     by_name = {entry.name: entry for entry in single.values()}
     suites = [_suite(path, value, by_name) for path, value in drills.items() if "suite" in value]
@@ -158,7 +158,8 @@ def _is_drill(path: str) -> bool:
     return path.endswith(".yml") and not path.startswith((f"{TREES}/", f"{RULES}/"))
 
 
-def _load(path: str) -> dict[str, Any]:
+def content(path: str) -> dict[str, Any]:
+    """Return the content of a shipped file in YAML. It is empty if the file contains no mapping."""
     value = yaml.load(shipped_files.text(path), Loader=_Loader)  # noqa: S506  a SafeLoader
     return value if isinstance(value, dict) else {}
 
@@ -171,7 +172,8 @@ def _durations() -> dict[str, float]:
 
 def _drill(path: str, value: Mapping[str, Any]) -> Entry:
     docker = path.startswith(f"{DOCKER}/")
-    services = _services("docker" if docker else "lab")
+    lab = "docker" if docker else "embedded"
+    services = _services(lab)
     files = [path]
     if value.get("diagnose"):
         files += shipped_files.below(TREES)
@@ -181,9 +183,9 @@ def _drill(path: str, value: Mapping[str, Any]) -> Entry:
         sort="drill",
         purpose=str(value["title"]),
         breaks=bool(value.get("inject")),
-        kinds=tuple(sorted(_kinds(value, services))),
+        kinds=tuple(sorted({services[name] for name in services_of(value, lab)})),
         subject=services.get(str(value.get("service")), ""),
-        lab="docker" if docker else "embedded",
+        lab=lab,
         seconds=_durations().get(str(value["drill"])),
         files=tuple(files),
         service=str(value.get("service", "")) if value.get("restore") else "",
@@ -210,7 +212,7 @@ def _suite(path: str, value: Mapping[str, Any], drills: Mapping[str, Entry]) -> 
 
 def _trees() -> Iterator[Entry]:
     for path in shipped_files.below(TREES):
-        value = _load(path)
+        value = content(path)
         kinds = value.get("kind", value.get("kinds", ()))
         known = (kinds,) if isinstance(kinds, str) else tuple(sorted(kinds))
         yield Entry(str(value["tree"]), "tree", str(value.get("title", "")), False, known, "", "", None, (path,))
@@ -225,20 +227,20 @@ def _others() -> Iterator[Entry]:
 
 
 @functools.cache
-def _services(inventory: str) -> dict[str, str]:
-    """Return the kind of each service and backup source in a shipped inventory. Each key is its name."""
-    known = _load(f"inventory/{inventory}.yml")
+def _services(lab: str) -> dict[str, str]:
+    """Return the kind of each service and backup source of a lab. Each key is its name."""
+    known = content(f"inventory/{'docker' if lab == 'docker' else 'lab'}.yml")
     described = {**(known.get("services") or {}), **(known.get("backups") or {})}
     return {name: str(fields["kind"]) for name, fields in described.items()}
 
 
-def _kinds(drill: Mapping[str, Any], services: Mapping[str, str]) -> set[str]:
-    """Return the kinds of the services and backup sources whose names occur in the texts of ``drill``. A name may occur
-    by chance, so the result may contain a kind that the drill does not use.
+def services_of(drill: Mapping[str, Any], lab: str) -> set[str]:
+    """Return the services and backup sources of ``lab`` whose names occur in the texts of ``drill``. A name may occur by
+    chance, so the result may contain a service that the drill does not use.
     """
     texts = list(_texts(drill))
     words = set(texts) | {name for text in texts for name in _REFERENCE.findall(text)}
-    return {services[name] for name in words & services.keys()}
+    return words & _services(lab).keys()
 
 
 def _texts(value: Any) -> Iterator[str]:

@@ -12,7 +12,7 @@ from pathlib import Path
 from rich.text import Text
 
 from drillbook.catalog import entries, shipped_files
-from drillbook.cli import ci_files, host_examination, looked_project, rehearsal_project
+from drillbook.cli import ci_files, copied_entries, host_examination, looked_project, rehearsal_project
 from drillbook.cli.console import console
 from drillbook.cli.looked_project import Looked
 from drillbook.cli.rehearsal_project import Answers, blanks
@@ -21,10 +21,8 @@ from drillbook.exits import Exit
 from drillbook.installation.program_name import as_called, program
 from drillbook.language.lists import listed
 from drillbook.plan import schema
-from drillbook.report import open_findings
 from drillbook.report.terminal.next_steps import shown_steps
 from drillbook.report.terminal.prose import Prose
-from drillbook.sdk import discovery
 
 FILES = {
     "inventory/staging.yml": "staging.yml",
@@ -80,10 +78,12 @@ def init(
         except OSError as error:
             raise UsageError(f"{path} cannot be written: {error.strerror}", hint="choose another folder") from None
     after = looked.commands(new=not grows) if looked else REHEARSAL if answers else () if grows else FIRST
-    missing = _blanks(answers) + (looked.remarks() if looked else [])
+    adapted = copied_entries.adapted(folder, names)
+    missing = _blanks(answers) + (looked.remarks() if looked else []) + copied_entries.to_adapt(adapted)
     head = f"added to {folder.resolve()}:" if grows else f"a new project in {folder.resolve()}:"
-    later = [*([OWN_HOSTS] if after == FIRST else []), *_of_jobs(names), *_of_ci(content)]
-    _tell(folder, list(content), [*_copied(names), *after], missing, head)
+    jobs = () if adapted else copied_entries.of_jobs(names)
+    later = [*([OWN_HOSTS] if after == FIRST else []), *jobs, *_of_ci(content)]
+    _tell(folder, list(content), [*copied_entries.commands(names, adapted), *after], missing, head)
     for line in later:
         console().print(Prose(Text(line), 4))
     return Exit.OK
@@ -93,15 +93,6 @@ def _blanks(answers: Answers | None) -> list[str]:
     """Return instructions to replace the placeholders in the inventory of a new project."""
     missing = blanks(answers) if answers else []
     return [f"replace {', '.join(missing)} in inventory/rehearsal.yml"] if missing else []
-
-
-def _of_jobs(names: Sequence[str]) -> list[str]:
-    """Return a line about copied drills that restore the backups of a team's own job, and so cannot pass in a lab."""
-    drills = [name for name in names if discovery.needs_backup_job(name)]
-    verb = "needs" if len(drills) == 1 else "need"
-    return (
-        [f"{open_findings.named(drills)} {verb} an inventory of your own: the lab keeps no such backups"] if drills else []
-    )
 
 
 def _of_ci(content: dict[str, str]) -> list[str]:
@@ -122,9 +113,11 @@ def free(
 
     If the project exists already, the result contains only the inventory in ``looked`` and the files of the copied entries,
     and of these only those that the project lacks. Raises UsageError when one of the files exists in ``folder`` with
-    other content, and UnknownName for an unknown entry.
+    other content, and UnknownName for an unknown entry. The inventories of labs are left out where they do not belong; see
+    ``copied_entries.contents``.
     """
-    content = entries.copies(names) | ({host_examination.NAME: looked.inventory} if looked else {})
+    content = copied_entries.contents(folder, names, own=bool(answers or (looked and looked.subject)))
+    content |= {host_examination.NAME: looked.inventory} if looked else {}
     if (names or looked) and (folder / "drills").is_dir():
         if answers:
             raise UsageError(
@@ -174,20 +167,6 @@ def _holds(path: Path, text: str) -> bool:
         return path.read_text(encoding="utf-8") == text
     except (OSError, UnicodeDecodeError):
         return False
-
-
-def _copied(names: Sequence[str]) -> list[tuple[str, str]]:
-    """Return the next commands to suggest after the entries ``names`` of the catalogue were copied. Each command comes with
-    its purpose.
-    """
-    runs = [entry for entry in map(entries.find, names) if entry.sort in ("drill", "suite")]
-    return [
-        (
-            f"drill.plan {entry.name}{' --inventory docker' * (entry.lab == 'docker')}",
-            f"see what {entry.name} would do",
-        )
-        for entry in runs
-    ]
 
 
 def contents() -> dict[str, str]:
