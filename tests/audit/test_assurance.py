@@ -59,7 +59,7 @@ def test_a_signed_record_that_an_anchor_knows_is_vouched_for(bench, audit):
     )
     for name in ("audit.html", "audit.md"):
         page = re.sub(r"[\s\\|]", "", plain((bench.root / "audit" / name).read_text()))
-        assert re.search(r"Signedbythismachine.sownkey\(SHA256:[^)]+\):3runsandsuites", page), name
+        assert re.search(r"Signedbythismachine.sownkey\(SHA256:[^)]+\):3runsofdrills", page), name
     data = json.loads((bench.root / "audit" / "audit.json").read_text())
     assert (data["whole"], data["vouched"], data["unvouched"]) == (True, True, [])
     assert "3 runs" in data["anchors"][0]
@@ -91,6 +91,8 @@ def test_a_run_that_nobody_signed_is_named(bench, audit):
     assert status == 3
     assert last(said).startswith("The record is complete, but not every run has a trusted signature")
     assert f"No trusted signature: {second.name}: there is no attestation.json" in said
+    page = re.sub(r"[\s\\|]", "", plain((bench.root / "audit" / "audit.html").read_text()))
+    assert re.search(r":2runsofdrills;notrustedsignature:1runofadrill", page), "the head counts only what is signed"
     assert unsigned_runs.REPEAT in said
     assert unsigned_runs.TRUST_KEYS not in said, "no key signed the run"
 
@@ -130,7 +132,11 @@ def test_that_the_newest_runs_were_removed_shows(bench, audit, gone, capsys):
     if gone == 1:
         assert f"anchor-missing: the run {bench.folders[-1].name} is missing" in said
     else:
-        assert said.count("anchor-missing: 2 runs that the anchor in ") == said.count("anchor-missing") == 1
+        assert (
+            said.count("anchor-missing: 2 runs are missing, but are named by the anchor in ")
+            == said.count("anchor-missing")
+            == 1
+        )
         assert said.count("Restore the folders from a backup") == 1
         for name in ("audit.html", "audit.md"):
             page = (bench.root / "audit" / name).read_text()

@@ -27,6 +27,16 @@ def test_every_state_of_a_cell_has_a_sign_with_a_meaning():
     )
 
 
+def test_a_rehearsal_among_the_runs_is_not_said_to_have_recovered_from_a_fault():
+    """One drill and one rehearsal: the number of runs is 2, of recoveries 1."""
+    cell = Cell("2026-01", 2, 2, "passed", residue=False, recovered=1)
+    assert cell.count == "2 runs, 1 with a recovery from a fault"
+    assert Cell("2026-01", 2, 2, "passed", residue=False, recovered=2).count == "2 runs"
+    key = dict(coverage_signs.key([CoverageRow("lab", "api", (cell,), 2, 2, (), ())]))
+    assert key[coverage_signs.of(cell)] == "passed: in at least one of the runs, the service recovered from a fault"
+    assert "with rehearsals" in key["1, 2, …"]
+
+
 def test_the_page_shows_the_key_of_what_it_has(tmp_path):
     page = html.render(audited(stories.year(Book(tmp_path))))
     (key,) = re.findall(r'<ul class="key".*?</ul>', page, re.S)

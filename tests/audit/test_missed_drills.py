@@ -7,7 +7,7 @@ import pytest
 
 from drillbook.audit import content, html, markdown, records
 from drillbook.audit.alert_causes import alerts
-from drillbook.audit.missed_drills import MissedRow
+from drillbook.audit.missed_drills import MissedRow, never_ran
 from drillbook.audit.period import Period
 from drillbook.cli import audit as desk
 from drillbook.journal.run_state import RunState, RunStates
@@ -266,6 +266,7 @@ def test_drills_and_suites_that_never_ran_are_listed_by_their_files(tmp_path):
         ("never ran", "never", "api"),
     ]
     assert "every 7 d" in made.missed[1].why
+    assert {row.environment for row in made.missed} == {"lab"}
     assert markdown.render(made).count("no run in the record") == 2
     assert markdown.render(made).count("never ran** (suite)") == 1
     never = html.render(made).split("<h3>Never ran</h3>")[1].split("</dl>")[0]
@@ -281,6 +282,24 @@ def test_drills_and_suites_that_never_ran_are_listed_by_their_files(tmp_path):
     entry = Entry("2026-03-02T09:00:00Z", NOT_BEGUN, "never", "api", "lab", "", "no inventory")
     made = content.make(found, strays, period, today=date(2026, 3, 5), wanted=wanted, scheduled=([entry], "", ""))
     assert [(row.kind, row.drill) for row in made.missed] == [("not begun", "never"), ("never ran", "all")]
+
+
+def test_a_drill_that_never_ran_is_missing_in_the_environments_of_the_record_alone(tmp_path):
+    """Its file also permits staging. No run of anything was there, so nobody waits for a run there."""
+    Book(tmp_path)
+    guard = "guard: {environments: [lab, staging]}\n"
+    (tmp_path / "drills" / "never.yml").write_text(WEEKLY.replace("drill: sample", "drill: never") + guard)
+    (wanted,) = schedules.read(Project(tmp_path))
+
+    def where(*used, retired=()):
+        (row,) = never_ran([wanted], {("sample", place) for place in used}, (), retired)
+        return row.environment
+
+    assert where("lab", "production") == "lab"
+    assert where("lab", "staging") == "lab, staging", "it is to run in both"
+    assert where("docker-lab", "lab") == "docker-lab"
+    assert where("production") == "lab or staging", "one of them suffices"
+    assert where("lab", "production", retired={"lab"}) == "staging"
 
 
 def test_a_drill_that_ran_in_staging_alone_never_ran_in_production(tmp_path):

@@ -30,7 +30,7 @@ def test_anchors_and_missing_anchors_of_suites_are_counted_apart(book):
     assert missing.why == f"{missing.named_by} names it, but the folder of this suite is missing"
     assert absent.why == f"{absent.named_by} names it, but the folder of this run is missing"
     (group,) = problem_groups.grouped(found.problems)
-    assert group.text == "1 run of a drill and 1 run of a suite that the anchor in the anchor names are missing"
+    assert group.text == "1 run of a drill and 1 run of a suite are missing, but are named by the anchor in the anchor"
     assert figures.runs_of(0, 2) == "2 runs of suites"
 
 

@@ -5,8 +5,7 @@ An anchor is a copy of a journal's hashes outside of ``reports/``.
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -19,7 +18,7 @@ from drillbook.audit.records import Record
 from drillbook.journal.run_files import RESULT
 from drillbook.journal.run_state import RunStates
 from drillbook.project.project import Project
-from drillbook.report.figures import count, runs_of
+from drillbook.report.figures import runs_of
 from drillbook.report.folders import begun
 from drillbook.sdk.run_names import RUN_ID
 
@@ -48,6 +47,8 @@ class Assurance:
     """Texts about runs of the period whose anchors are weak evidence, each with the reason."""
     signers: tuple[str, ...] = ()
     """Trusted keys that signed runs and suites of the period, each with the number of runs and suites that it signed."""
+    lacking: str = ""
+    """Number of runs and suites of the period without a trusted signature, as text. It is empty if there are none."""
     own_only: bool = False
     """True when only this machine's own key signed the runs and suites of the period."""
     anchored: Mapping[str, tuple[int, str]] = field(default_factory=dict)
@@ -92,29 +93,31 @@ def assure(records: Sequence[Record], period: Period, project: Project, known: K
     suites = {folder.parent for folder in inside if folder.parent != reports and (folder.parent / RESULT).exists()}
     folders = sorted({*inside, *suites})
     with ThreadPoolExecutor(WORKERS) as pool:
-        known_by = list(pool.map(lambda folder: trusted_content.vouched_by(runs.of(folder), project.root), folders))
-    unsigned = tuple(f"{folder.name}: {said}" for folder, (said, _) in zip(folders, known_by, strict=True) if said)
+        known_by = pool.map(lambda folder: trusted_content.vouched_by(runs.of(folder), project.root), folders)
+        signed = list(zip(folders, known_by, strict=True))
+    unsigned = tuple(f"{folder.name}: {said}" for folder, (said, _) in signed if said)
     weak = tuple(f"{folder.name}: {said}" for folder in folders for said in _doubts(folder.name, known, checker))
-    compared = (
-        f"{source}: {runs_of(drills, suites)}; the newest is of {at} by the controller's clock"
-        for source, (drills, suites, at) in sorted(known.counts.items())
-    )
-    keys = Counter(_key(said) for _, said in known_by if said)
-    anchors = [known.runs[folder.name] for folder in folders if folder.name in known.runs]
+    keys, anchors = _by_key(signed), [known.runs[folder.name] for folder in folders if folder.name in known.runs]
     return Assurance(
         unsigned,
-        tuple(compared),
+        tuple(_compared(known)),
         tuple(_problems(records, known, reports)),
         known.unread,
         weak,
-        tuple(f"{key}: {count(number, 'run or suite', 'runs and suites')}" for key, number in sorted(keys.items())),
-        bool(keys) and all(key.startswith(OWN) for key in keys),
-        _anchored(records, known),
-        bool(known.counts) and set(known.counts) == {str(anchor_places.default(reports))},
-        len(anchors),
-        sum(timestamps.FIELD in anchor.content for anchor in anchors),
-        checker is not None,
+        tuple(f"{key}: {_runs(suites, keys[key])}" for key in sorted(keys)),
+        lacking=_runs(suites, (folder for folder, (said, _) in signed if said)) if unsigned else "",
+        own_only=bool(keys) and all(key.startswith(OWN) for key in keys),
+        anchored=_anchored(records, known),
+        own_place=bool(known.counts) and set(known.counts) == {str(anchor_places.default(reports))},
+        anchored_runs=len(anchors),
+        timestamped=sum(timestamps.FIELD in anchor.content for anchor in anchors),
+        timestamps_checked=checker is not None,
     )
+
+
+def _compared(known: Known) -> Iterator[str]:
+    for source, (drills, suites, at) in sorted(known.counts.items()):
+        yield f"{source}: {runs_of(drills, suites)}; the newest is of {at} by the controller's clock"
 
 
 def _key(said: str) -> str:
@@ -122,6 +125,21 @@ def _key(said: str) -> str:
     if not said.startswith(f"signed with {OWN} "):
         return said.removeprefix("signed by ")
     return f"{OWN} ({said.rpartition('(')[2]}"
+
+
+def _by_key(signed: Sequence[tuple[Path, tuple[str, str]]]) -> dict[str, list[Path]]:
+    """Group the signed folders by the keys that signed them. ``signed``: each folder, with the result of ``vouched_by``."""
+    folders: dict[str, list[Path]] = {}
+    for folder, (_, said) in signed:
+        if said:
+            folders.setdefault(_key(said), []).append(folder)
+    return folders
+
+
+def _runs(suites: Container[Path], folders: Iterable[Path]) -> str:
+    """Return the number of runs in ``folders``, with those of ``suites`` apart."""
+    known = [folder in suites for folder in folders]
+    return runs_of(known.count(False), known.count(True))
 
 
 def _doubts(run: str, known: Known, checker: timestamps.Checker | None) -> Iterator[str]:

@@ -170,7 +170,7 @@ def _unconfirmed(campaign: Campaign, run: str, head: str, there: Container[str])
 
 def _before(record: Record, place: _Place | None) -> str:
     if record.first is None or record.first.prev is None:
-        return "none: this is the first run of the record"
+        return "none: its journal names no earlier run"
     if place is None:
         return (
             "unknown: no journal contains the hash that this run names; the previous run is missing, or the end of its journal "

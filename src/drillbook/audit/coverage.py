@@ -97,6 +97,7 @@ class Cell:
             count(self.tried, "run") if self.passed == self.tried else f"{self.passed} of {count(self.tried, 'run')} passed"
         )
         text += f", {self.refused} refused" if self.tried < self.runs else ""
+        text += f", {self.recovered} with a recovery from a fault" if 0 < self.recovered < self.passed else ""
         return text + (f", {', '.join(self.still_failed)} failed before" if self.still_failed else "")
 
 

@@ -14,7 +14,7 @@ SOME = "n of m"
 is replaced by the text of a cell from the table.
 """
 MEANINGS = {
-    SHAPES[Verdict.PASSED]: "passed: the service recovered from a fault",
+    SHAPES[Verdict.PASSED]: "passed: in at least one of the runs, the service recovered from a fault",
     SHAPES[Verdict.FAILED]: "failed, and not passed since; the failed run may be from an earlier column",
     DOUBT: "not proven: inconclusive, or the record of the run cannot be trusted",
     REHEARSAL: "rehearsed only: backups were restored, and no fault was injected and then recovered",
@@ -22,8 +22,8 @@ MEANINGS = {
     SHAPES[Verdict.ABORTED]: "aborted: stopped before its end",
     SHAPES[Verdict.NOT_RUN]: "not run: the service is not installed",
     RESIDUE: "a run left changes that were not undone",
-    "1, 2, …": "number of runs of this time, without refused runs; all passed",
-    SOME: "number of passed runs of this time, and number of all runs of this time except refused runs",
+    "1, 2, …": "number of runs of this time, with rehearsals and without refused runs; all passed",
+    SOME: "number of passed runs of this time, and number of all runs of this time except refused runs; both count rehearsals",
     NO_RUN: "no drill of the service ran in this time; Missed drills lists the drills that were due",
     "exempt": "the inventory states why no drill is expected",
     NOT_YET: "this time has not come",

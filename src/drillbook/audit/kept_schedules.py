@@ -85,4 +85,5 @@ def _told(audit: Audit, row: CoverageRow, schedules: Sequence[Scheduled]) -> str
 
 def _concerns(late: MissedRow, row: CoverageRow) -> bool:
     """Return True if the drill or suite ``late`` drills the service of ``row`` in its environment."""
-    return row.service in late.service.split(", ") and bool({row.environment, "any"} & {*late.environment.split(", ")})
+    places = {place for text in late.environment.split(", ") for place in text.split(" or ")}
+    return row.service in late.service.split(", ") and bool({row.environment, "any"} & places)

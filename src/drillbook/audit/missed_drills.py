@@ -108,14 +108,16 @@ def moment_of(period: Period, today: date | None) -> tuple[datetime, bool]:
     return min(period.end, now), now <= period.end
 
 
-def never_ran(wanted: Sequence[Scheduled], ran: Collection[Ran], rows: Sequence[MissedRow]) -> list[MissedRow]:
+def never_ran(
+    wanted: Sequence[Scheduled], ran: Collection[Ran], rows: Sequence[MissedRow], retired: Collection[str] = ()
+) -> list[MissedRow]:
     """List the drills and suites that have a schedule in their file, but no run in the whole record.
 
     Each environment is checked separately. For example, a drill that ran only in staging is listed for production, if other
     runs took place in production and the drill's file allows this environment.
 
     ``wanted``: schedules in the present files. ``ran``: drills and suites in the record, each with its environment.
-    ``rows``: missed drills that are already known. They are not listed again.
+    ``rows``: missed drills that are already known. They are not listed again. ``retired``: environments that no longer exist.
     """
     known = {(row.drill, row.environment) for row in rows}
     named = {row.drill for row in rows}
@@ -133,8 +135,17 @@ def never_ran(wanted: Sequence[Scheduled], ran: Collection[Ran], rows: Sequence[
                 if (schedule.name, place) not in known
             ]
         elif not there and schedule.name not in named:
-            added.append(_never_ran(schedule, ", ".join(schedule.environments or ("any",))))
+            added.append(_never_ran(schedule, _where(schedule, used, retired)))
     return added
+
+
+def _where(schedule: Scheduled, used: Collection[str], retired: Collection[str]) -> str:
+    """Return the environments in which a drill that never ran should run: those of the record that its file permits. If there are
+    none, return all permitted environments, of which one suffices.
+    """
+    permitted = {place for place in used if place and place not in retired and may_run(schedule, place)}
+    others = [place for place in schedule.environments or () if place not in retired]
+    return ", ".join(sorted(demanded(permitted, permitted))) or " or ".join(others) or "any"
 
 
 def _never_ran(schedule: Scheduled, place: str, elsewhere: str = "") -> MissedRow:

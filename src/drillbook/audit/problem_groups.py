@@ -70,14 +70,14 @@ def _group(members: Sequence[Problem]) -> ProblemGroup:
         return ProblemGroup(head.code, head.breaking, one_line(head.text), (), "")
     suites = sum(member.code == "anchor-missing" and not member.lost for member in members)
     runs = runs_of(len(members) - suites, suites) if suites else count(len(members), "run")
-    text = f"{runs} that the anchor in {one_line(head.source)} names {_wrong(head.code)}"
+    text = f"{runs} {_wrong(head.code)} the anchor in {one_line(head.source)}"
     same = head.code == "anchor-missing"
     reasons = () if same else tuple(one_line(member.text.removeprefix(f"{member.run}: ")) for member in members)
     return ProblemGroup(head.code, head.breaking, text, tuple(one_line(member.run) for member in members), "", reasons)
 
 
 def _wrong(code: str) -> str:
-    return "are missing" if code == "anchor-missing" else "differ from it"
+    return "are missing, but are named by" if code == "anchor-missing" else "differ from what is recorded by"
 
 
 def _with_next(groups: Sequence[ProblemGroup]) -> list[ProblemGroup]:

@@ -34,6 +34,11 @@ def in_force(entries: Iterable[Entry], records: Sequence[Record], period: Period
     return tuple(retirements.in_force(known, runs))
 
 
+def places(known: Iterable[Retirement]) -> set[str]:
+    """Return the environments that were retired as a whole."""
+    return {retirement.environment for retirement in known if not retirement.drill}
+
+
 def covering(known: Iterable[Retirement], drill: str, environment: str) -> Retirement | None:
     """Return the retirement of a drill in an environment. If ``drill`` is empty, return the retirement of the whole
     environment.

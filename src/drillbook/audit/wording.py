@@ -319,6 +319,15 @@ def _environments(audit: Audit) -> str:
     return ", ".join(f"{name} ({notes[name]})" if name in notes else name for name in names) or "none"
 
 
+def _signed_by(audit: Audit) -> str:
+    """Return the keys with the numbers of runs that they signed, and the number of runs without a trusted signature."""
+    known = audit.assurance
+    if not known.signers:
+        return "nobody" if known.checked else NOT_EXAMINED
+    lacking = [f"no trusted signature: {known.lacking}"] if known.lacking else []
+    return "; ".join([*known.signers, *lacking])
+
+
 def facts(audit: Audit) -> list[tuple[str, str]]:
     """Return the rows of the table at the head of the audit. Each row has a name and a value."""
     checked = audit.assurance.checked
@@ -328,7 +337,7 @@ def facts(audit: Audit) -> list[tuple[str, str]]:
         ("Environments", _environments(audit)),
         ("Record", record_state(audit)),
         ("Newest run in the record", audit.newest[:10] or "none"),
-        ("Signed by", "; ".join(audit.assurance.signers) or ("nobody" if checked else NOT_EXAMINED)),
+        ("Signed by", _signed_by(audit)),
         ("Anchors", "; ".join(audit.assurance.compared) or ("none" if checked else NOT_EXAMINED)),
         ("Runs outside of the period, read to check the chain", str(audit.outside)),
         (EVIDENCE_DIGEST, audit.evidence_digest),
