@@ -1,6 +1,8 @@
 """`drill.due` names an unfinished run and the command that recovers it."""
 
 import json
+import re
+import socket
 from datetime import timedelta
 
 import pytest
@@ -8,6 +10,8 @@ import pytest
 from drillbook.cli import due
 from drillbook.project.project import Project
 from tests.cli.test_overview import Shelf
+from tests.cli.test_stop import BREAK, started
+from tests.program import Folder, step
 
 
 @pytest.fixture
@@ -114,7 +118,7 @@ def test_a_kept_schedule_does_not_hide_that_the_newest_run_did_not_end_well(shel
     assert lines[1].startswith("sample "), "the first row"
     assert verdict in lines[1].split()
     assert lines[1].endswith(" run it again")
-    assert lines[2].startswith("run it again: drillbook drill sample")
+    assert lines[2] == "again: drillbook drill sample"
     assert "25 schedules: 1 must run again, 12 never passed, 12 ok" in " ".join(lines)
     how = "failed" if verdict == "failed" else f"was {verdict}"
     at = lines.index("Next")
@@ -134,3 +138,39 @@ def test_the_next_step_is_to_repeat_the_run_that_was_aborted_if_nothing_else_is_
     assert lines[-1] == "1 schedule: 1 must run again"
     shelf.result("sample", "passed", timedelta(minutes=1))
     assert printed(shelf, capsys)[-1] == "1 schedule: 1 ok"
+
+
+@pytest.fixture
+def killed(tmp_path):
+    """A folder whose drill passed. Its next run, which has an RTO, was killed."""
+    folder = Folder(tmp_path)
+    folder.write("every: 7d\n" + BREAK + "restore:\n" + step(["true"]))
+    assert folder.run("drill", "sample", "--quiet").returncode == 0
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        probe = f"probes: [tcp.open: {{address: 127.0.0.1, port: {server.getsockname()[1]}}}]\n"
+        folder.write(f"every: 7d\nobjectives: {{rto: 60s}}\n{probe}{BREAK}restore:\n" + step(["sleep", "60"]))
+        with started(folder, "sample") as program:
+            program.kill()
+    return folder
+
+
+def told(folder, task):
+    return [" ".join(line.split()) for line in folder.run(task).stdout.splitlines()]
+
+
+def test_after_its_recovery_every_list_shows_the_findings_of_a_killed_run(killed):
+    """Each command is the end of its line, so that it can be copied, and no line repeats the next step of the table."""
+    assert killed.run("drill.recover").returncode == 0
+    for task in ("drill.list", "drill.due"):
+        lines = told(killed, task)
+        at = next(number for number, line in enumerate(lines) if line.startswith("sample "))
+        assert " aborted ! " in lines[at]
+        assert lines[at].endswith(" run it again")
+        assert re.fullmatch(r"! \d .* findings? open: drillbook report.open sample", lines[at + 1])
+        facts = r"last passed \d{4}-\d\d-\d\d \d\d:\d\d; " if task == "drill.list" else ""
+        assert re.fullmatch(f"{facts}again: drillbook drill sample", lines[at + 2]), "drill.due has a column for it"
+    lines = told(killed, "report.list")
+    assert any("aborted !" in line for line in lines)
+    assert any(line.startswith("! = open findings of medium severity or higher") for line in lines)
+    page = (killed.root / "reports" / "index.html").read_text()
+    assert page.count('<span class="why state unverified short">! 1 ') == 3, "at the top, in its drill and in the runs"

@@ -200,13 +200,14 @@ def test_a_passed_run_with_open_findings_is_marked(shelf, capsys):
     *runs, legend = listed(shelf, capsys, overview.runs).splitlines()
     assert " passed ! " in row_of("\n".join(runs), "-left-")
     assert sum("!" in line for line in runs) == 1
-    assert legend == "! = open findings of medium severity or higher: the report names them"
+    assert legend == f"! = {overview.OPEN.removeprefix('! = ')}"
 
 
 def test_a_run_that_was_recovered_later_says_when_and_by_whom(shelf, capsys):
     later = "recovered later at 2026-01-02T10:00:00Z by ann"
     for name in ("bad", "mended"):
         shelf.drill(name, "every: 30d\n")
+        shelf.result(name, ago=DAY)
         file = shelf.result(name, verdict="failed") / "result.json"
         data = json.loads(file.read_text())
         title = "The service was not good again" + (f"; {later}" if name == "mended" else "")
@@ -215,7 +216,9 @@ def test_a_run_that_was_recovered_later_says_when_and_by_whom(shelf, capsys):
     lines = listed(shelf, capsys).splitlines()
     at = lines.index(row("\n".join(lines), "mended"))
     assert " failed " in lines[at]
-    assert lines[at + 1] == f"  {later}"
+    assert lines[at + 1] == "  ! 1 critical finding open: drillbook report.open mended"
+    assert lines[at + 2] == f"  {later}, last passed {overview.day(f'{NOW - DAY:%Y-%m-%dT%H:%M}')}"
+    assert lines[at + 3] == "  again: drillbook drill mended"
     assert sum("recovered later" in line for line in lines) == 1
     found = json.loads(listed(shelf, capsys, partial(overview.drills, as_json=True)))["drills"]
     assert {one["name"]: one["last"]["recovered"] for one in found if one["last"]} == {"bad": "", "mended": later}
@@ -548,7 +551,8 @@ def test_a_drill_whose_newest_run_did_not_end_well_must_run_again_before_it_is_d
     for name in ("sample", "bare"):
         at = lines.index(row("\n".join(lines), name))
         assert lines[at].split()[-4:] == [verdict, "run", "it", "again"]
-        assert lines[at + 1].startswith(f"  run it again: drillbook drill {name}; last passed ")
+        assert lines[at + 1].startswith("  last passed ")
+        assert lines[at + 1].endswith(f"; again: drillbook drill {name}")
     assert "last run passed: 0 of 2 drills and suites; 2 must run again; " in " ".join(lines[-2:])
     (shelf.root / "drills" / "bare.yml").write_text("drill: [")
     text = listed(shelf, capsys)

@@ -5,7 +5,7 @@ import io
 import pytest
 from rich.console import Console
 
-from drillbook.cli.short_list import MOST_LINES, Entry, most_lines, must_run_again, print_rest, short
+from drillbook.cli.short_list import MOST_LINES, Entry, below, height_of, most_lines, must_run_again, print_rest, short
 from drillbook.plan.schedule import State
 
 LISTED = ("new", "late", "fine", "next")
@@ -58,3 +58,18 @@ def test_a_higher_terminal_has_room_for_more_lines(rows, most):
 )
 def test_what_did_not_end_well_must_run_again_unless_it_is_overdue_anyway(verdict, again, state):
     assert must_run_again(verdict, state) is (again and state in (State.OK, State.DUE))
+
+
+def test_a_command_is_the_end_of_its_line_and_facts_stand_before_the_last_one():
+    facts, commands = ("in lab", "", "recovered"), ("! 1 finding open: drillbook a", "", "again: drillbook b")
+    wide = "! 1 finding open: drillbook a\nin lab, recovered; again: drillbook b"
+    assert below(facts, commands, 80) == wide
+    assert below(facts, commands, 30) == wide.replace("; ", "\n")
+    assert below(facts, commands[:2], 80) == "in lab, recovered; ! 1 finding open: drillbook a"
+    assert (below(facts, (), 80), below((), commands[2:], 80), below((), ("",), 80)) == (
+        "in lab, recovered",
+        commands[2],
+        "",
+    )
+    assert [height_of(wide, width) for width in (80, 38, 20)] == [2, 2, 4]
+    assert height_of("", 80) == 0

@@ -52,7 +52,7 @@ def test_a_finding_of_a_run_that_passed_stands_beside_its_verdict(severity: str,
     found = [{"code": "writes-lost", "severity": severity, "title": "Writes were lost", "of_a_later_version": 1}]
     page = index.render([index.entry({**result, "findings": found})])
     head, rest = page.split('id="trends"')
-    assert ("1 of these with an open finding of medium severity or higher" in head) == named
+    assert ("; with an open finding of medium severity or higher: 1" in head) == named
     assert ("Writes were lost" in head) == named
     assert rest.count(f"! 1 {severity} finding") == 2 * named
 
@@ -70,6 +70,20 @@ def test_findings_of_the_drills_stand_beside_the_verdict_of_a_suite() -> None:
     assert rows.count("! 1 medium finding") == 2, "at the suite and at its drill"
     calm = index.render([index.entry(only, [{**drill, "findings": []}])])
     assert "medium finding" not in calm.split('id="runs"')[1]
+
+
+def test_findings_stand_beside_every_verdict_of_a_run_that_began() -> None:
+    """The findings of a refused run are the reasons why it did not begin. They do not count for its suite, either."""
+    result = samples.passed().result.model_dump(mode="json", by_alias=True)
+    found = [{"code": "not-recovered", "severity": "critical", "title": "Not good again"}]
+    for verdict, named in (("aborted", True), ("failed", True), ("inconclusive", True), ("refused", False)):
+        entry = index.entry({**result, "verdict": verdict, "exit": 4, "findings": found})
+        head, rest = index.render([entry]).split('id="trends"')
+        assert rest.count("! 1 critical finding") == 2 * named, verdict
+        assert ("with an open finding of medium severity or higher: 1" in head) == named
+        suite, _ = samples.suite()
+        inner = {**result, "verdict": verdict, "exit": 4, "findings": found}
+        assert bool(index.entry(suite.model_dump(mode="json", by_alias=True), [inner]).findings) == named
 
 
 def test_drill_by_drill_links_names_and_shows_targets() -> None:

@@ -8,13 +8,12 @@ import json
 from collections.abc import Collection, Container, Sequence
 from dataclasses import asdict
 from datetime import datetime
-from math import ceil
 
 from rich.console import Console
 from rich.text import Text
 
 from drillbook.cli import due_steps, due_unfinished, open_runs, reservation_marks, short_list, undrilled_services
-from drillbook.cli.columns import Column, fitting, print_lines
+from drillbook.cli.columns import GAP, Column, fitting, print_lines
 from drillbook.cli.console import console, stdout
 from drillbook.cli.overview import day, until
 from drillbook.installation.program_name import program
@@ -129,7 +128,7 @@ def _entries(rows: Sequence[DueRow], width: int) -> list[short_list.Entry]:
     if not rows:
         return []
     shown = {column.head for column in _fitting(rows, width)}
-    return [_entry(row, 1 + ceil(len(_more(row, shown)) / width)) for row in rows]
+    return [_entry(row, 1 + short_list.height_of(_more(row, shown, width - GAP), width - GAP)) for row in rows]
 
 
 def _entry(row: DueRow, lines: int) -> short_list.Entry:
@@ -209,10 +208,10 @@ def summary(states: Due, unfinished: Collection[due_unfinished.Subject] = ()) ->
 
 
 def _print_rows(rows: Sequence[DueRow], out: Console) -> None:
-    """Print one line for each row. Below it, print a second line with further details if there are any; see ``_more``."""
+    """Print one line for each row. Below it, print further details if there are any; see ``_more``."""
     columns = _fitting(rows, out.width)
     shown = {column.head for column in columns}
-    print_lines(columns, out, [Text(_more(row, shown), style="dim") for row in rows])
+    print_lines(columns, out, [Text(_more(row, shown, out.width - GAP), style="dim") for row in rows])
 
 
 def _fitting(rows: Sequence[DueRow], width: int) -> list[Column]:
@@ -295,33 +294,34 @@ def _verdict(row: DueRow) -> Text:
     return shown
 
 
-def _more(row: DueRow, shown: Container[str]) -> str:
-    """Return the second line of a row, or an empty text when there is nothing to add. For a row with the state ``ok``,
-    the line contains only the number of open findings of the last run, or that this run did not pass. If the drill must run
-    again, the line begins with the command. For any other row, it also contains the services of a suite, the cells of columns
-    that are not in the table, and the things that the drill needs before it can run. ``shown``: heads of the columns in the
-    table.
+def _more(row: DueRow, shown: Container[str], room: int) -> str:
+    """Return the lines below a row, or an empty text when there is nothing to add. For a row with the state ``ok``, they
+    contain only the number of open findings of the last run, or that this run did not pass. If the drill must run again,
+    the last line ends with the command. For any other row, the lines also contain the services of a suite, the cells of
+    columns that are not in the table, and the things that the drill needs before it can run. ``shown``: heads of the columns
+    in the table. ``room``: width of the lines.
     """
     left = f"! {row.last_findings} open: {program()} report.open {one_line(row.drill)}" if row.last_findings else ""
     last = f"last run {row.last_verdict}" if row.last_verdict and "last run" not in shown else ""
     again = due_steps.run_it_again(row) if short_list.must_run_again(row.last_verdict, row.state) else ""
-    if again and row.state is State.OK:
-        return ", ".join(filter(None, (again, row.last_recovered)))
     if row.state is State.OK:
-        return ", ".join(filter(None, (last, row.last_recovered))) if due_steps.is_kept_by_older_run(row) else left
+        older = due_steps.is_kept_by_older_run(row)
+        facts = ["" if again else last, row.last_recovered] if again or older else []
+        return short_list.below(facts, (left, again), room)
     services = one_line(row.service) if row.drill else ""
-    parts = [
-        again if not row.needs else "",
+    facts = [
         services if ", " in services or "service" not in shown else "",
         f"in {one_line(row.environment)}" if row.environment and "environment" not in shown else "",
         last,
         row.last_recovered,
-        left,
         _unproven(row),
-        f"{only_in(row.permitted_in)}{'' if row.needs else f': {due_steps.again(row)}'}" if row.permitted_in else "",
-        f"{due_steps.needed(row)}: {due_steps.again(row)}" if row.needs else "",
     ]
-    return ", ".join(filter(None, parts))
+    if row.needs:
+        facts.append(only_in(row.permitted_in) if row.permitted_in else "")
+        again = f"{due_steps.needed(row)}: {due_steps.again(row)}"
+    elif row.permitted_in:
+        again = f"{only_in(row.permitted_in)}: {due_steps.again(row)}"
+    return short_list.below(facts, (left, again), room)
 
 
 def _unproven(row: DueRow) -> str:

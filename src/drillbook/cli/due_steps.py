@@ -96,8 +96,8 @@ def again(row: DueRow) -> str:
 
 
 def run_it_again(row: DueRow) -> str:
-    """Return the next step of a drill that must run again, with its command."""
-    return f"{needed(row) if row.needs else 'run it again'}: {again(row)}"
+    """Return the command of a drill that must run again. Its label is short, because the list shows the step itself."""
+    return f"{needed(row) if row.needs else 'again'}: {again(row)}"
 
 
 def _first(row: DueRow) -> str:

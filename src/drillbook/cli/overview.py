@@ -10,7 +10,6 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
-from math import ceil
 from pathlib import Path
 from typing import Any
 
@@ -43,7 +42,7 @@ LEAST_TITLE = 40
 width of the longest title is used instead."""
 UNCOUNTED = "() = does not count: the run did not pass, or the objective was not verified"
 """Meaning of the parentheses around a figure in the list of runs."""
-OPEN = "! = open findings of medium severity or higher: the report names them"
+OPEN = "! = open findings of medium severity or higher, of a run that began: the report names them"
 """Meaning of the mark after a verdict in the list of runs."""
 
 
@@ -137,7 +136,7 @@ def _with_lost(runs: Sequence[Path], project: Project) -> list[Path]:
 
 @dataclass(frozen=True, slots=True)
 class Listed:
-    """One drill or suite in the list. ``more``: second line for a drill that needs attention, otherwise an empty text."""
+    """One drill or suite in the list. ``more``: further lines for a drill that needs attention, otherwise an empty text."""
 
     name: str
     service: str
@@ -164,18 +163,14 @@ def _listed(wanted: Scheduled, standing: Standing | None, row: DueRow | None, no
         f"{last.verdict}{_left(last)}" if last else "never run", style=WORDS.get(last.verdict, "") if last else "dim"
     )
     reservation_marks.add(marked, last.marks if last else "")
-    more = Text()
+    marked.append(" !" if last and last.beside else "", style="yellow")
     if why := wanted.broken or wanted.mistake:
         more = Text(f"✗ cannot be read: {one_line(why)}", style="bold red")
-    elif last and last.beside:
-        marked.append(" !", style="yellow")
-        more = Text(f"! {last.beside} open: {program()} report.open {wanted.name}", style="dim")
-    elif note or (last and last.recovered):
-        more = Text(note or (last.recovered if last else ""), style="dim")
-    elif passed and passed is not last:
-        more = Text(f"last passed {day(passed.started)}", style="dim")
-    if again := _again(wanted, last, row):
-        more = Text("; ".join(filter(None, (again, more.plain))), style="dim")
+    else:
+        older = f"last passed {day(passed.started)}" if passed and passed is not last else ""
+        findings = f"! {last.beside} open: {program()} report.open {wanted.name}" if last and last.beside else ""
+        facts, commands = (last.recovered if last else "", older), (findings, note or _again(wanted, last, row))
+        more = Text(short_list.below(facts, commands, room - GAP), style="dim")
     return Listed(
         wanted.name + (" (suite)" if wanted.suite else ""),
         _services(wanted.services),
@@ -184,7 +179,7 @@ def _listed(wanted: Scheduled, standing: Standing | None, row: DueRow | None, no
         marked,
         until(row, last.verdict if last else ""),
         more,
-        short_list.of_drill(wanted, last, row, 1 + ceil(more.cell_len / room)),
+        short_list.of_drill(wanted, last, row, 1 + short_list.height_of(more.plain, room - GAP)),
         last.marks if last else "",
     )
 
@@ -199,7 +194,7 @@ def _again(wanted: Scheduled, last: Ended | None, row: DueRow | None) -> str:
         return ""
     from drillbook.cli import due_steps  # noqa: PLC0415  keeps start-up fast
 
-    return due_steps.run_it_again(row) if row else f"run it again: {program()} drill {wanted.name}"
+    return due_steps.run_it_again(row) if row else f"again: {program()} drill {wanted.name}"
 
 
 def _services(names: Sequence[str]) -> str:

@@ -7,8 +7,10 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
+from math import ceil
 from typing import TYPE_CHECKING, TypeVar
 
+from rich.cells import cell_len
 from rich.console import Console
 from rich.text import Text
 
@@ -113,6 +115,22 @@ def of_drill(wanted: Scheduled, last: Ended | None, row: DueRow | None, lines: i
         order = min(order, IMPORTANCE.index(OPEN))
     newest = last.at.timestamp() if last is not None and last.at else 0.0
     return Entry(rank, word, lines, importance=(order, -newest))
+
+
+def below(facts: Sequence[str], commands: Sequence[str], room: int) -> str:
+    """Return the lines below an entry: ``commands``, and before the last of them ``facts``, joined by commas. Each command is
+    the end of its line, so that it can be copied. The facts share the line of the last command if both fit into ``room``.
+    Empty texts are left out.
+    """
+    told, lines = ", ".join(filter(None, facts)), list(filter(None, commands))
+    if told and lines and cell_len(both := f"{told}; {lines[-1]}") <= room:
+        return "\n".join([*lines[:-1], both])
+    return "\n".join([*lines[:-1], *filter(None, [told]), *lines[-1:]])
+
+
+def height_of(text: str, room: int) -> int:
+    """Return the number of lines of ``text``, a text of ``below``, on a terminal."""
+    return sum(ceil(cell_len(line) / room) for line in text.split("\n"))
 
 
 def most_lines(out: Console) -> int:

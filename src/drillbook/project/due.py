@@ -12,10 +12,8 @@ from dataclasses import asdict, dataclass, field, replace
 from datetime import UTC, datetime
 from typing import Any
 
-from drillbook.errors import UsageError
 from drillbook.exits import Exit
 from drillbook.journal.run_state import RunStates
-from drillbook.language.explaining import did_you_mean
 from drillbook.plan.permitted import demanded
 from drillbook.plan.schedule import Schedule, State
 from drillbook.project import (
@@ -80,7 +78,7 @@ class DueRow:
     """Start of the newest passed run that proved a restore. It is always empty for a suite."""
     proven_run: str = ""
     last_findings: str = ""
-    """Text with the number of open findings of medium severity or higher of the newest run, if this run passed."""
+    """Text with the number of open findings of medium severity or higher of the newest run, unless it never began."""
     last_marks: str = ""
     """Signs of the reservations with which the newest run met its RPO, such as ``†``."""
     last_recovered: str = ""
@@ -182,7 +180,7 @@ def read(
     if noting:
         kept = recorded_schedules.note_changes(project.reports, kept, wanted, known, now)
     inventories = estate.read(project)
-    _check(environment, inventories, wanted, known)
+    estate.check(environment, inventories, _named(wanted, known))
     proofs = newest_restore_proofs.read(begun, runs)
     rows = [*of(wanted, known, now, environment), *_unscheduled(wanted, known, environment)]
     past = Past(begun, runs, kept.entries, now)
@@ -216,21 +214,9 @@ def _needing_proof(
     return [key for key, exempt in needed if environment in ("", key[0]) and not exempt]
 
 
-def _check(environment: str, inventories: Estate, wanted: Sequence[Scheduled], known: Standings) -> None:
-    """Raise UsageError when no inventory, no guard and no run names ``environment``. Without this error, nobody would notice
-    a mistyped name, because an environment that does not exist has no overdue drills.
-
-    An inventory that cannot be read may name the environment. In this case, no error is raised, and the exit status reports
-    that the state is unknown.
-    """
-    named = {place for scheduled in wanted for place in scheduled.environments or ()} | {place for _, place in known} - {""}
-    names = sorted(named | inventories.environments)
-    if environment and environment not in names and not inventories.unread:
-        have = f"the environments are {', '.join(names)}" if names else "this project names no environment yet"
-        raise UsageError(
-            f"no inventory, guard or run names the environment {environment!r}",
-            hint=f"{did_you_mean(environment, names)}{have}",
-        )
+def _named(wanted: Sequence[Scheduled], known: Standings) -> set[str]:
+    """Return the environments that a guard or a run names."""
+    return {place for scheduled in wanted for place in scheduled.environments or ()} | {place for _, place in known} - {""}
 
 
 def of(wanted: Sequence[Scheduled], known: Standings, now: datetime, environment: str = "") -> list[DueRow]:
@@ -305,7 +291,8 @@ def _unscheduled(wanted: Sequence[Scheduled], known: Standings, environment: str
         row = DueRow(State.NEVER, ", ".join(scheduled.services), scheduled.name, last.environment if last else environment)
         if last:
             row = replace(row, last_verdict=last.verdict, last_run=last.run, last_started=last.started)
-        yield replace(row, last_recovered=last.recovered) if last else row
+            row = replace(row, last_findings=last.beside, last_recovered=last.recovered)
+        yield row
 
 
 def _since(row: DueRow, wanted: Sequence[Scheduled], past: Past) -> DueRow:

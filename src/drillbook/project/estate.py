@@ -5,14 +5,15 @@ are not looked up. No lab needs to run.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from drillbook.errors import InventoryError
+from drillbook.errors import InventoryError, UsageError
 from drillbook.inventory import merging
+from drillbook.language.explaining import did_you_mean
 from drillbook.language.strict import Document
 from drillbook.project.newest_runs import Standings
 from drillbook.project.project import Project
@@ -124,3 +125,20 @@ def planned(known: Standings) -> dict[tuple[str, str], bool]:
         written = inventory.get("services") or {}
         services |= {(place, name): exempt(fields) for name, fields in written.items()}
     return services
+
+
+def check(environment: str, inventories: Estate, named: Collection[str]) -> None:
+    """Raise UsageError when no inventory, no guard and no run names ``environment``. Without this error, nobody would notice
+    a mistyped name, because an environment that does not exist has no overdue drills. ``named``: environments that a guard or
+    a run names.
+
+    An inventory that cannot be read may name the environment. In this case, no error is raised, and the exit status reports
+    that the state is unknown.
+    """
+    names = sorted(inventories.environments.union(named))
+    if environment and environment not in names and not inventories.unread:
+        have = f"the environments are {', '.join(names)}" if names else "this project names no environment yet"
+        raise UsageError(
+            f"no inventory, guard or run names the environment {environment!r}",
+            hint=f"{did_you_mean(environment, names)}{have}",
+        )

@@ -54,8 +54,8 @@ class Ended:
     if the run passed. If the run could not verify the objective, the RTO does not count.
     """
     beside: str = ""
-    """Text with the number of open findings, if the run passed. Only findings of medium severity or higher are counted. It is
-    empty when there are none.
+    """Text with the number of open findings. Only findings of medium severity or higher are counted. It is empty when there are
+    none, and for a run that never began.
     """
     marks: str = ""
     """Signs, such as ``†``, of the reservations with which a run that passed met its RPO. Empty if there is no reservation."""
@@ -202,15 +202,16 @@ def _rto_counts(data: Mapping[str, Any]) -> bool:
 
 
 def _beside(data: Mapping[str, Any], folder: Path, states: RunStates) -> str:
-    """Return a text with the number of open findings of a run that passed. Only findings of medium severity or higher count.
-    The findings of a suite are those of its drills. The text is empty for a run that did not pass, and when the findings
-    cannot be read.
+    """Return a text with the number of open findings of a run. Only findings of medium severity or higher count. The findings
+    of a suite are those of its drills that began. The text is empty for a run that never began, and when the findings cannot
+    be read.
     """
     try:
         inner = [folder / str(run["folder"]) for run in data.get("runs") or () if run.get("folder")]
         told = [data, *(states.of(path).result.parsed() for path in inner if (path / RESULT).is_file())]
-        return open_findings.beside(
-            str(data["verdict"]), [finding for each in told for finding in open_findings.of_result(each)]
+        began = [each for each in told if open_findings.is_listed(str(each.get("verdict")))]
+        return open_findings.in_list(
+            str(data["verdict"]), [finding for each in began for finding in open_findings.of_result(each)]
         )
     except (OSError, ValueError, KeyError, AttributeError, TypeError):
         return ""

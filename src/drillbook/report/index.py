@@ -99,7 +99,8 @@ def _entry(
     kind = "suite" if "suite" in result else "drill"
     known = recoveries.get(str(result["run"]), Recovered())
     objectives = _objectives(result)
-    findings = [*open_findings.of_result(result), *(finding for child in children for finding in child.findings)]
+    began = [child for child in children if open_findings.is_listed(child.verdict)]
+    findings = [*open_findings.of_result(result), *(finding for child in began for finding in child.findings)]
     return IndexEntry(
         run=str(result["run"]),
         kind=kind,
@@ -220,7 +221,7 @@ def _standing(trends: Sequence[DrillTrends]) -> str:
     order = sorted(counts, key=lambda verdict: (-wording.badness(verdict), verdict))
     text = ", ".join(f"{counts[verdict]} {one_line(verdict)}" for verdict in order)
     beside = sum(bool(trend.last.entry.beside) for trend in trends)
-    return text + (f", {beside} of these with an open finding of medium severity or higher" if beside else "")
+    return text + (f"; with an open finding of medium severity or higher: {beside}" if beside else "")
 
 
 def _age(entry: IndexEntry) -> tuple[float, str]:

@@ -48,7 +48,7 @@ class IndexEntry:
     service: str = ""
     """Service that the drill breaks or rehearses. It is empty for a suite, and for a run without a result."""
     findings: tuple[Finding, ...] = field(default=())
-    """Findings of medium severity or higher, the worst first. A suite has the findings of its drills."""
+    """Findings of medium severity or higher, the worst first. A suite has the findings of its drills that began."""
     reason: str = ""
     """Reason of the verdict. It is empty for a run that passed, and for a run without a result."""
     rehearsed: rehearsal_results.Brief | None = None
@@ -64,10 +64,10 @@ class IndexEntry:
 
     @property
     def beside(self) -> str:
-        """Text with the number of findings of medium severity or higher, to show beside the verdict `passed`. For other
-        verdicts, the text is empty.
+        """Text with the number of findings of medium severity or higher, to show beside the verdict. The text is empty for a
+        run that never began.
         """
-        return open_findings.beside(self.verdict, self.findings)
+        return open_findings.in_list(self.verdict, self.findings)
 
     @property
     def worst(self) -> str:

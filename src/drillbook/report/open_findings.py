@@ -231,6 +231,20 @@ def beside(verdict: str, findings: Iterable[Grade]) -> str:
     return counted(grave(findings)) if verdict == Verdict.PASSED else ""
 
 
+def is_listed(verdict: str) -> bool:
+    """Return True if lists of runs show the number of findings beside ``verdict``. A run that never began is no such run: its
+    findings are the reasons why it did not begin.
+    """
+    return verdict not in (Verdict.REFUSED, Verdict.NOT_RUN)
+
+
+def in_list(verdict: str, findings: Iterable[Grade]) -> str:
+    """Return the number of findings of medium severity or higher, as text to be shown beside a verdict in a list of runs. The
+    result is empty if the run never began, and when there are no such findings.
+    """
+    return counted(grave(findings)) if is_listed(verdict) else ""
+
+
 def first(findings: Sequence[Finding]) -> str:
     """Return text with the titles of the worst finding and of all findings about lost data, and with the number of the
     remaining findings. If only one finding remains, the text has its title instead of the number. ``findings``: the worst
