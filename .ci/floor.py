@@ -25,7 +25,7 @@ TESTS = """
 ground      canonical_json encodings errors redact values
 findings    findings kind
 events      content event first_event kinds page
-language    budget explaining indentation lists mistakes patterns placeholders strict syntax template
+language    budget durations explaining indentation lists mistakes patterns placeholders strict syntax template
 statistics  line quantiles
 diagnosis   gather ranking run trees
 plan        schedule privilege approval_cases campaign_approval guard needed_services planner planner_cases restorable

@@ -26,7 +26,7 @@ CI = os.environ.get("DRILLBOOK_REQUIRE") == "all"
 PURE = """
 ground            errors redact values
 statistics        line quantiles
-language          explaining indentation strict syntax template
+language          durations explaining indentation strict syntax template
 events            content event first_event kinds page
 diagnosis         gather ranking run shipped_trees trees
 plan              approval_cases guard planner planner_cases restorable spec

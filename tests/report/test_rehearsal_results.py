@@ -5,7 +5,8 @@ import re
 import pytest
 
 from drillbook.judge.result import FaultResult, Injection, Timeline
-from drillbook.report import clock_rows, headlines, html, index, markdown, rehearsal_results, wording
+from drillbook.judge.verdicts import Verdict
+from drillbook.report import clock_rows, headlines, html, index, markdown, rehearsal_results, rows, wording
 from drillbook.report.terminal import summary
 from tests.report import renderings, samples
 from tests.report.rehearsed import BACKUP, NO_FAULT, RESTORED, view
@@ -48,6 +49,30 @@ def test_every_report_shows_the_backup_and_no_clock_of_a_fault():
         assert "www-1.tar.gz, of 2026-01-02 09:59:58 UTC" in text
         assert NO_FAULT not in text
         assert "<a file>" not in text, "it is only text"
+
+
+def test_durations_in_the_basis_are_in_units_that_people_read():
+    basis = "end of the dump; by its own record, the dump began 3587708 s earlier"
+    told = view(basis=basis)
+    assert "began 41 d 12 h 35 min 8 s earlier" in str(dict(row[::2] for row in rehearsal_results.rows(told.result)))
+    for text in (html.render(told), markdown.render(told)):
+        assert text.replace("\N{NO-BREAK SPACE}", " ").count("began 41 d 12 h 35 min 8 s earlier") == 2, (
+            "the backup and the losses"
+        )
+
+
+def test_a_rehearsal_says_why_it_has_no_times_of_a_fault():
+    """A rehearsal that measures no outage lacks nothing."""
+    sentence = (
+        "There is no outage, detection or recovery to measure: the drill injects no fault. The drill sets no objectives."
+    )
+    told = view(status="failed")
+    unmeasured = dict.fromkeys(told.result.clocks, NO_FAULT) | {"disruption": NO_FAULT}
+    result = told.result.model_copy(
+        update={"verdict": Verdict.FAILED, "clocks": dict.fromkeys(told.result.clocks), "unmeasured": unmeasured}
+    )
+    told = told.model_copy(update={"result": result, "plan": {"steps": [{"effect": "read"}]}})
+    assert rows.nothing_measured(told) == sentence
 
 
 @pytest.mark.parametrize("told", [view(status="failed"), view(status="skipped")])

@@ -42,6 +42,13 @@ def test_data_that_is_too_old_fails():
     assert failure.value.facts["basis"] == "old"
 
 
+def test_an_age_is_told_as_people_say_it():
+    """A person reads no number of 42149 seconds."""
+    with pytest.raises(StepFailed, match=r"^the newest data in shop is 11 h 42 min (29|30) s old$") as failure:
+        measured(newest(ago(42149), "old"), Duration(60))
+    assert failure.value.findings[0].measured.startswith("11 h 42 min ")
+
+
 def test_no_time_and_a_time_in_the_future_tell_nothing():
     with pytest.raises(CouldNotVerify, match="shop contains no data") as told:
         measured([])

@@ -17,7 +17,7 @@ from drillbook.judge.result import StepResult
 from drillbook.judge.verdicts import Verdict
 from drillbook.language.lists import leading
 from drillbook.report import rehearsal_results, remarks
-from drillbook.report.figures import count, figure, one_line, size, took
+from drillbook.report.figures import count, figure, one_line, readable, size, took
 from drillbook.report.markdown_syntax import code, escape, table
 
 MEASURES = {rehearsal_results.MEASURE: "from", "loss.measure": "service"}
@@ -232,7 +232,7 @@ def _row(
         used if isinstance(used, int) else None,
         float(value) if isinstance(value, int | float) else None,
         float(error) if isinstance(error, int | float) else None,
-        str(measured.get("basis", "")),
+        readable(str(measured.get("basis", ""))),
         notes,
         _taken(record, step),
     )
@@ -265,7 +265,7 @@ def _stored_row(
         used if isinstance(used, int) else None,
         float(age) if isinstance(age, int | float) else None,
         measured.get("error_s"),
-        str(measured.get("basis", "")),
+        readable(str(measured.get("basis", ""))),
         notes,
         _taken(record, step),
         stored=True,

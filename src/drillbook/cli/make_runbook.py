@@ -167,14 +167,9 @@ def _folder(step: PlannedStep, plan: Plan) -> str:
     """Return the folder into which a person restores the service of ``step`` with the commands of the last restore before it.
     The result is empty when no step before it has such commands.
     """
-    before = plan.steps[: plan.steps.index(step)]
-    found = [
-        restore
-        for one in before
-        if one.params.get("service") == step.params.get("service")
-        if (restore := _restore(one, plan))
-    ]
-    return found[-1][1].folder if found else ""
+    service, earlier = step.params.get("service"), plan.steps[: plan.steps.index(step)]
+    restores = [_restore(before, plan) for before in earlier if before.params.get("service") == service]
+    return next((restore[1].folder for restore in reversed(restores) if restore), "")
 
 
 def _restore(step: PlannedStep, plan: Plan) -> tuple[BackupSource, ManualRestore] | None:
@@ -205,9 +200,10 @@ def _alone(step: PlannedStep, plan: Plan) -> str:
 
 def _by_hand(step: PlannedStep, plan: Plan) -> Iterator[str]:
     """Yield Markdown to show below the step: the commands with which a person restores the team's backup without Drillbook."""
-    if (found := _restore(step, plan)) is None:
+    restore = _restore(step, plan)
+    if restore is None:
         return
-    source, manual = found
+    source, manual = restore
     hosts = plan.inventory.hosts
     blocks = source.manual_restore(manual)
     yield from (_typed(block, hosts, "by hand") for block in blocks)

@@ -12,9 +12,11 @@ from datetime import UTC, datetime, timedelta
 from functools import lru_cache
 from typing import Any
 
+from drillbook.language import durations
 from drillbook.report.indented_json import of_json
 
-UNITS = ((86400, "d"), (3600, "h"), (60, "min"))
+UNITS = durations.UNITS
+seconds = durations.seconds
 MOST_DIGITS = 6
 MOST_ROUNDING = 0.15
 """Fraction by which rounding up may increase the number in a text such as ``at most 0.05 s``. If rounding up would increase
@@ -55,26 +57,6 @@ def one_line(text: object) -> str:
     if type(text) is str and text.isprintable():
         return text
     return shown(text).replace("\n", "\\n").replace("\t", "\\t")
-
-
-def seconds(value: float, digits: int | None = None) -> str:
-    """Format a duration, such as ``7.4 s`` or ``2 h 3 min 4 s``, with ``digits`` decimals.
-
-    When ``digits`` is None, as many decimals are shown as the duration has.
-    """
-    sign = "\N{MINUS SIGN}" if value < 0 else ""
-    left = round(abs(value), 3 if digits is None else digits)
-    parts: list[str] = []
-    for factor, unit in UNITS if left >= UNITS[-1][0] else ():
-        if left >= factor or parts:
-            count, left = divmod(left, factor)
-            parts += [f"{int(count)} {unit}"] if count else []
-    rest = f"{left:.{3 if digits is None else digits}f}"
-    if digits is None:
-        rest = rest.rstrip("0").rstrip(".")
-    if float(rest) or not parts:
-        parts.append(f"{rest} s")
-    return sign + " ".join(parts)
 
 
 def took(value: float) -> str:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from drillbook.judge.result import RunView, StepView
 from drillbook.report import remarks
-from drillbook.report.figures import bounded, error_digits, figure, rounded_up, seconds, shown, took, utc
+from drillbook.report.figures import bounded, error_digits, figure, readable, rounded_up, seconds, shown, took, utc
 from drillbook.report.markdown_syntax import escape, table
 
 NOTE = (
@@ -71,7 +71,7 @@ def _row(step: StepView) -> LossRow:
         figure(float(facts["loss_s"]), error),
         utc(str(newest)) if newest else "",
         _error(float(facts["loss_s"]), error),
-        shown(facts["basis"]),
+        readable(shown(facts["basis"])),
     )
 
 

@@ -12,7 +12,7 @@ from typing import Any
 
 from drillbook.judge.result import Result, StepResult
 from drillbook.report import remarks
-from drillbook.report.figures import count, figure, one_line, size, took, utc
+from drillbook.report.figures import count, figure, one_line, readable, size, took, utc
 from drillbook.report.markdown_syntax import prose, table
 from drillbook.report.restore_steps import AnyStep, Told, restores
 
@@ -199,7 +199,7 @@ def rows(result: Result) -> list[tuple[str, str, tuple[str, ...]]]:
     texts = [
         ("Backup", f"{backup.get('id')}, {_taken(backup)}", ()),
         ("Restored in", *_restored(restored)),
-        ("Would be lost", loss(measured) or "not measured", (str(measured.get("basis", "")), why, _own(result))),
+        ("Would be lost", loss(measured) or "not measured", (readable(str(measured.get("basis", ""))), why, _own(result))),
         ("Sandbox", *_sandbox(restored)),
         ("Checked before the restore", "; ".join(map(str, checked.get("covered", ()))), ()),
         ("Problems that this check cannot detect", "; ".join(_unseen(restored, checked)), ()),

@@ -299,11 +299,16 @@ def nothing_measured(view: RunView) -> str:
     why = untouched(view.result)
     if not why:
         return ""
-    if why == "no fault was injected" and rehearsal_results.injects_nothing(view.plan):
-        why = "the drill injects no fault"
     asked = targets(rows_of(view.result))
     waited = measured(view.result, "waiting")[0]
-    lead = f"The objectives were not measured and are {NOT_VERIFIED}" if asked else "No clock was read"
+    lead = (
+        f"The objectives were not measured and are {NOT_VERIFIED}"
+        if asked
+        else "No outage, detection or recovery was measured"
+    )
+    if why == "no fault was injected" and rehearsal_results.injects_nothing(view.plan):
+        why = "the drill injects no fault"
+        lead = lead if asked else "There is no outage, detection or recovery to measure"
     return (
         f"{lead}: {why}. The drill "
         + (f"asks for: {asked}." if asked else "sets no objectives.")

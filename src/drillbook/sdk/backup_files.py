@@ -267,16 +267,16 @@ class FileBackups(BackupSource):
             for finding in findings
         )
 
-    def _remedy(self, backup: Backup, found: Finding, of_kind: bool | None) -> str:
+    def _remedy(self, backup: Backup, problem: Finding, of_kind: bool | None) -> str:
         narrowed = f"narrow {self.setting('pattern')}, which is {self.pattern!r}"
-        if of_kind and found.code == "backup-damaged":
-            return f"{found.remedy} If {backup.id} is not a backup of this job, {narrowed}."
+        if of_kind and problem.code == "backup-damaged":
+            return f"{problem.remedy} If {backup.id} is not a backup of this job, {narrowed}."
         other = (
             "is a backup of something else"
             if of_kind
             else "is not a backup, but for example a note, a checksum or a file of roles"
         )
-        return f"If {backup.id} {other}, {narrowed}. Otherwise: {found.remedy}"
+        return f"If {backup.id} {other}, {narrowed}. Otherwise: {problem.remedy}"
 
     def unlike(self, ctx: Context, name: str, wanted: str) -> None:
         """During a check before a drill, record that the program version in a backup was not verified, because the first bytes

@@ -29,6 +29,7 @@ from itertools import pairwise
 from statistics import median
 
 from drillbook.findings import Finding, finding
+from drillbook.language.durations import seconds
 from drillbook.values import Duration
 
 AHEAD_S = 300.0
@@ -87,7 +88,10 @@ def _named(moment: Moment) -> str:
 
 def _ahead(moment: Moment, now: datetime) -> Finding:
     return finding(
-        "backup-ahead", title=_named(moment), wanted="a time in the past", measured=f"{-_age(moment, now):.0f} s after now"
+        "backup-ahead",
+        title=_named(moment),
+        wanted="a time in the past",
+        measured=f"{seconds(-_age(moment, now), 0)} after now",
     )
 
 
@@ -96,12 +100,12 @@ def _late(newest: Moment, now: datetime, max_age: float | None, every: float | N
     age, title = _age(newest, now), _named(newest)
     if max_age is not None and age > max_age:
         wanted = f"at most {Duration(max_age)} old"
-        return [finding("backup-too-old", title=title, wanted=wanted, measured=f"{age:.0f} s old")]
+        return [finding("backup-too-old", title=title, wanted=wanted, measured=f"{seconds(age, 0)} old")]
     if every is None or age <= LATE * every:
         return []
     code = "backup-too-old" if max_age is None else "backup-gap"
     wanted = f"a backup every {Duration(every)}, so that the newest is at most {Duration(LATE * every)} old"
-    return [finding(code, title=f"none since {title}", wanted=wanted, measured=f"{age:.0f} s old")]
+    return [finding(code, title=f"none since {title}", wanted=wanted, measured=f"{seconds(age, 0)} old")]
 
 
 def _gaps(past: Sequence[Moment], now: datetime, every: float | None) -> Iterator[Finding]:
@@ -116,7 +120,7 @@ def _gaps(past: Sequence[Moment], now: datetime, every: float | None) -> Iterato
         if recent and gap > LATE * every:
             wanted = f"a backup every {Duration(every)}, with at most {Duration(LATE * every)} between two backups"
             between = f"{_named(before)} to {_named(after)}"
-            yield finding("backup-gap", title=between, wanted=wanted, measured=f"{gap:.0f} s apart")
+            yield finding("backup-gap", title=between, wanted=wanted, measured=f"{seconds(gap, 0)} apart")
 
 
 def _size(past: Sequence[Moment]) -> list[Finding]:

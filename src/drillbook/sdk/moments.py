@@ -13,6 +13,7 @@ from statistics import median
 
 from drillbook.errors import CouldNotVerify, StepFailed
 from drillbook.findings import finding
+from drillbook.language.durations import seconds
 from drillbook.sdk.action import Facts, Read
 from drillbook.sdk.backup_source import AHEAD_S, stamp
 from drillbook.values import Duration
@@ -78,10 +79,10 @@ def measured(name: str, moments: Sequence[Moment], max_age: Duration | None, *, 
     }
     if age < -AHEAD_S:
         raise CouldNotVerify(
-            f"the newest data in {name} has a time that is {-age:.0f} s in the future: {best.basis}", hint=hint
+            f"the newest data in {name} has a time that is {seconds(-age, 0)} in the future: {best.basis}", hint=hint
         )
     if max_age is not None and age > max_age:
-        measured_ = f"{age:.0f} s old, according to {best.basis}"
+        measured_ = f"{seconds(age, 0)} old, according to {best.basis}"
         problem = finding("backup-too-old", title=name, wanted=f"at most {max_age} old", measured=measured_)
-        raise StepFailed(f"the newest data in {name} is {age:.0f} s old", findings=[problem], facts=facts)
+        raise StepFailed(f"the newest data in {name} is {seconds(age, 0)} old", findings=[problem], facts=facts)
     return facts

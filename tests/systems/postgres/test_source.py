@@ -42,7 +42,7 @@ def checked(shelf: Shelf, folder: Path, **fields):
 
 
 def begins(shelf: Shelf, folder: Path) -> bool | None:
-    """Does the newest file in a folder begin like a dump?"""
+    """True if the newest file in a folder begins like a dump; None if it has no beginning."""
     source = PgDumpSource(name="nightly", host="db-1", at=str(folder))
     ctx = shelf.place.context()
     return source.is_of_kind(ctx, max(source.backups(ctx), key=lambda backup: (folder / backup.id).stat().st_mtime_ns))

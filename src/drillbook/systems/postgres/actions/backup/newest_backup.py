@@ -9,6 +9,7 @@ from pydantic import Field, model_validator
 
 from drillbook.errors import CouldNotVerify, StepFailed
 from drillbook.findings import finding
+from drillbook.language.durations import seconds
 from drillbook.sdk import manifest_signatures
 from drillbook.sdk.action import Context, Facts, Place, Read
 from drillbook.sdk.backup_source import AHEAD_S
@@ -93,7 +94,7 @@ class NewestBackup(Read):
         age = best.age(datetime.now(UTC))
         if age < -AHEAD_S:
             raise CouldNotVerify(
-                f"the newest backup of {service.database} is dated {best.manifest.server_time}, {-age:.0f} s in the "
+                f"the newest backup of {service.database} is dated {best.manifest.server_time}, {seconds(-age, 0)} in the "
                 f"future: {str(best.folder).partition('#')[0]}",
                 hint="compare the clocks of the database server and of this machine; a backup dated in the future hides all "
                 "later backups until it is removed",
@@ -105,14 +106,14 @@ class NewestBackup(Read):
 
     def _too_old(self, best: Found, age: float, facts: Facts) -> StepFailed:
         return StepFailed(
-            f"the newest backup of {best.manifest.database.name} is {age:.0f} s old",
+            f"the newest backup of {best.manifest.database.name} is {seconds(age, 0)} old",
             facts=facts,
             findings=[
                 finding(
                     "backup-too-old",
                     title=str(best.folder).partition("#")[0],
                     wanted=f"at most {self.max_age} old",
-                    measured=f"{age:.0f} s old, taken at {best.manifest.server_time} by the drill {best.manifest.drill}",
+                    measured=f"{seconds(age, 0)} old, taken at {best.manifest.server_time} by the drill {best.manifest.drill}",
                 )
             ],
         )

@@ -13,6 +13,7 @@ from pydantic import Field
 
 from drillbook.errors import CouldNotVerify, NotReady, StepFailed
 from drillbook.findings import Finding, finding
+from drillbook.language.durations import seconds
 from drillbook.sdk.action import Context, Facts, Place, Read, Undo, Write
 from drillbook.sdk.backup_source import AHEAD_S, stamp
 from drillbook.sdk.object_reference import Reference, Uri
@@ -70,12 +71,12 @@ class NewestSnapshot(Read):
         age = (datetime.now(UTC) - taken).total_seconds()
         if age < -AHEAD_S:
             raise CouldNotVerify(
-                f"the newest snapshot {key} is dated {stamp(taken)}, {-age:.0f} s in the future",
+                f"the newest snapshot {key} is dated {stamp(taken)}, {seconds(-age, 0)} in the future",
                 hint="compare the clocks of the store and of this machine",
             )
         if self.max_age is not None and age > self.max_age:
             raise self._wrong(
-                "backup-too-old", key, f"at most {self.max_age} old", f"{age:.0f} s old, stored {stamp(taken)}"
+                "backup-too-old", key, f"at most {self.max_age} old", f"{seconds(age, 0)} old, stored {stamp(taken)}"
             )
         measured = store.digest(key, ctx.deadline)
         if measured is None:
