@@ -3,7 +3,10 @@
 import pytest
 
 from drillbook.judge.result import Verdict
+from drillbook.report import canary_writes
+from drillbook.report.rows import findings_of
 from tests.judge.story import ACKS, DRILL, SAMPLES, Story, codes, slept
+from tests.report import samples
 
 
 def test_lost_writes_are_counted_one_by_one(tmp_path):
@@ -19,6 +22,34 @@ def test_lost_writes_are_counted_one_by_one(tmp_path):
     assert rpo.met is False
     assert result.verdict is Verdict.FAILED
     assert {one.code for one in result.findings} == {"acknowledged-writes-lost", "objective-missed"}
+
+
+def test_numbers_that_were_never_sent_do_not_divide_a_range_of_lost_writes(tmp_path):
+    """The canary was late, so it has no write with the numbers 200 and 230. The write 210 was sent and not acknowledged."""
+    story = Story(tmp_path).fault().availability(*SAMPLES).recovery()
+    acks = [write for write in ACKS if write[0] not in (200, 210, 230)]
+    doubt = [[210, 10.5, "no answer", 10.6]]
+    result = story.canary(acks, [[1, 190], [241, 400]], doubt=doubt).end().judge().result
+    rpo = result.objectives["rpo"]
+    assert rpo.lost_numbers == ((191, 199), (201, 209), (211, 229), (231, 240))
+    assert rpo.lost_spans == ((191, 209), (211, 240))
+    assert "lost_spans" not in result.model_dump_json(), "the file stays the same, byte for byte"
+    shown = next(one.measured for one in findings_of(result) if one.code == "acknowledged-writes-lost")
+    late = "; 2 numbers in these ranges were never sent, because the canary was late (the canary"
+    assert shown.startswith(f"47 of 237 acknowledged writes: numbers 191 to 209, 211 to 240{late}")
+
+    recorded = next(one.measured for one in result.findings if one.code == "acknowledged-writes-lost")
+    assert recorded.endswith("numbers 191 to 199, 201 to 209, 211 to 229, 231 to 240")
+
+
+@pytest.mark.parametrize(
+    ("recorded", "shown"),
+    [("numbers 76 to 76, 78 to 80", "numbers 76, 78 to 80"), ("numbers 7 to 76", "numbers 7 to 76"), ("1 of 3", "1 of 3")],
+)
+def test_a_range_of_one_number_is_this_number(recorded, shown):
+    """Also in a ``result.json`` of an older version."""
+    result = samples.passed().result.model_copy(update={"objectives": {}})
+    assert canary_writes.lost(f"2 of 9 acknowledged writes: {recorded}", result) == f"2 of 9 acknowledged writes: {shown}"
 
 
 def test_a_hole_before_the_recovery_point_fails(tmp_path):

@@ -5,17 +5,18 @@ import pytest
 from drillbook.findings import finding
 from drillbook.judge.result import DiagnosisResult
 from drillbook.report import diagnosis, html, markdown
-from drillbook.report.rows import MOST_RANGES, findings_of
+from drillbook.report.canary_writes import MOST_RANGES
+from drillbook.report.rows import findings_of
 from tests.report import samples
 from tests.report.test_agreement import plain
 
 
-def lost(ranges, told):
-    """Run that lost writes in this many ranges; its finding contains this number."""
+def lost(ranges, told, *, spans=False):
+    """Run that lost writes in this many ranges; its finding contains this number. Older results have no ``spans``."""
     numbers = tuple((10 * number, 10 * number + 3) for number in range(ranges))
     text = "9 of 99 acknowledged writes: numbers " + ", ".join(f"{first} to {last}" for first, last in numbers[:told])
     result = samples.result(findings=(finding("acknowledged-writes-lost", measured=text),))
-    rpo = result.objectives["rpo"].model_copy(update={"lost_numbers": numbers})
+    rpo = result.objectives["rpo"].model_copy(update={"lost_numbers": numbers, "lost_spans": numbers if spans else None})
     return result.model_copy(update={"objectives": {**result.objectives, "rpo": rpo}})
 
 
@@ -29,8 +30,9 @@ def lost(ranges, told):
     ],
 )
 def test_ranges_of_lost_writes(ranges, more):
-    (one,) = findings_of(lost(ranges, MOST_RANGES))
-    assert f"to {10 * min(ranges, MOST_RANGES) - 7}{more} (the canary" in one.measured
+    for spans in (False, True):
+        (one,) = findings_of(lost(ranges, MOST_RANGES, spans=spans))
+        assert f"to {10 * min(ranges, MOST_RANGES) - 7}{more} (the canary" in one.measured
     for render in (html.render, markdown.render):
         assert ("more range" in plain(render(samples.view(lost(ranges, MOST_RANGES))))) == bool(more)
 

@@ -97,7 +97,7 @@ def _by_state(result: Figures) -> None:
     result.objectives = dict.fromkeys(("rto", "rpo", "detect"), Figure(None, None, why))
     result.marks.clear()
     result.lost_writes = result.acknowledged = None
-    result.lost_numbers = []
+    result.lost_numbers, result.lost_spans = [], []
 
 
 def _phases(result: Figures, events: Sequence[Event], disruption: float | None) -> None:

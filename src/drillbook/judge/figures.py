@@ -60,6 +60,7 @@ class Figures:
     lost_writes: int | None = None
     acknowledged: int | None = None
     lost_numbers: list[tuple[int, int]] = field(default_factory=list)
+    lost_spans: list[tuple[int, int]] = field(default_factory=list)
     faults: tuple[FaultResult, ...] = ()
     sleeps: tuple[Sleep, ...] = ()
     slept: float = 0.0

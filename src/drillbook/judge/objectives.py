@@ -69,6 +69,7 @@ def objectives(plan: Plan, figures: Figures, unverified: str | None) -> dict[str
                     "lost_writes": figures.lost_writes,
                     "acknowledged_writes": figures.acknowledged,
                     "lost_numbers": tuple(figures.lost_numbers),
+                    "lost_spans": tuple(figures.lost_spans) if figures.lost_spans != figures.lost_numbers else None,
                 }
             )
         result[key] = objective

@@ -38,6 +38,8 @@ class Objective(_Value):
     acknowledged_writes: int | None = None
     lost_numbers: tuple[tuple[int, int], ...] | None = None
     """Numbers of the lost writes as ranges. Each range has its first and its last number."""
+    lost_spans: tuple[tuple[int, int], ...] | None = Field(default=None, exclude=True)
+    """The same ranges, not divided by numbers that were never sent. Not in ``result.json``. None if these are not different."""
 
 
 class Injection(StrEnum):

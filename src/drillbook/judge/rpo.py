@@ -6,8 +6,9 @@ instead. Every figure has an error: the largest possible difference from the tru
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
+from itertools import groupby
 
 from drillbook.events.event import Event, contents, each
 from drillbook.events.probes import CanarySurvivors
@@ -119,6 +120,7 @@ def _rpo(result: Figures, record: CanaryRecord, disruption: float) -> _Loss:
     lost = [write for write in record.acknowledged if write.number not in record.survivors]
     result.lost_writes = (result.lost_writes or 0) + len(lost)
     result.lost_numbers += ranges(write.number for write in lost)
+    result.lost_spans += _spans({write.number for write in lost}, record.tried)
     lost_before = [write for write in lost if write.acknowledged <= disruption]
     result.acknowledged = (result.acknowledged or 0) + len(before) + len(lost) - len(lost_before)
     blind = (
@@ -144,6 +146,15 @@ def _rpo(result: Figures, record: CanaryRecord, disruption: float) -> _Loss:
         return _Loss(Figure(None, None, older), None, end.acknowledged)
     error = max(lost[0].acknowledged - kept[-1].sent, blind)
     return _Loss(Figure(end.acknowledged - kept[-1].acknowledged, error), kept[-1].acknowledged, end.acknowledged)
+
+
+def _spans(lost: Collection[int], tried: Sequence[int]) -> list[tuple[int, int]]:
+    """Group the numbers ``lost`` into spans, each with its first and its last number. Numbers between them that were never sent
+    belong to the span, too. ``tried``: numbers of all writes that were sent, in order.
+    """
+    groups = groupby(tried, key=lost.__contains__)
+    spans = [list(numbers) for is_lost, numbers in groups if is_lost]
+    return [(span[0], span[-1]) for span in spans]
 
 
 def read_back_later(events: Sequence[Event], own: Sequence[Event]) -> list[Event]:

@@ -122,6 +122,8 @@ class CanaryRecord:
     """Writes whose acknowledgements the controller could not receive, because it stalled."""
     survivors: Numbers | None
     error: str | None
+    tried: tuple[int, ...] = ()
+    """Numbers of all writes that were sent, in order. A number that is missing was never sent, because the canary was late."""
 
     @property
     def samples(self) -> list[Sample]:
@@ -180,11 +182,13 @@ def canaries(events: Sequence[Event]) -> list[CanaryRecord]:
 def _canary(probe: str, started: ProbeStarted, events: Sequence[Event]) -> CanaryRecord:
     acknowledged: list[Write] = []
     refused: list[Sample] = []
+    tried: set[int] = set()
     survivors, error = None, None
     for event in events:
         match event.what:
             case CanaryWrites(probe=name) as what if name == probe:
                 acknowledged += [Write(*write) for write in what.acknowledged]
+                tried |= {write[0] for write in (*what.acknowledged, *what.in_doubt, *what.lost)}
                 refused += [
                     Sample(write[1], write[3] if len(write) > 3 else write[1], ok=False, why=write[2])
                     for write in (*what.in_doubt, *what.lost)
@@ -203,6 +207,7 @@ def _canary(probe: str, started: ProbeStarted, events: Sequence[Event]) -> Canar
         tuple(missed),
         survivors,
         error,
+        tuple(sorted(tried)),
     )
 
 

@@ -7,9 +7,16 @@ and writes that were not measured.
 
 from __future__ import annotations
 
+import re
+
 from drillbook.judge.result import ProbeTrack, Result, RunView, Span
 from drillbook.report.figures import count, seconds
 
+MOST_RANGES, NUMBERS = 10, " acknowledged writes: numbers "
+"""Ranges of lost writes in a finding. ``MOST_RANGES``: largest number of ranges that a finding names. ``NUMBERS``: words before
+the ranges.
+"""
+_RANGE = re.compile(r"\b(\d+) to (\d+)\b")
 COUNTED = " (the RPO counts these)"
 """Words after the number of the acknowledged writes that count for the RPO."""
 
@@ -40,6 +47,45 @@ def parts(view: RunView, track: ProbeTrack) -> str:
     if counted is None or not alone or later < 0:
         return f"{count(track.samples, 'write')}, {rest}"
     return f"{count(track.samples, 'write')}: {counted} acknowledged {_until(view, track)}{COUNTED}, {later} later, {rest}"
+
+
+def lost(measured: str, result: Result) -> str:
+    """Return the measured value of a finding about lost writes, as reports show it.
+
+    A range of numbers goes on over numbers that the canary never sent, because it was late, and their count is named. If
+    ranges are left out, the text tells how many, and where they are listed. ``measured``: value that the finding recorded.
+    """
+    objective = result.objectives.get("rpo")
+    begin, words, _ = measured.partition(NUMBERS)
+    spans = objective.lost_spans if objective else None
+    if not words or not spans or objective is None:
+        return f"{_RANGE.sub(_range, measured)}{_more_ranges(measured, result)}"
+    shown, left = spans[:MOST_RANGES], len(spans) - MOST_RANGES
+    more = f" and {count(left, 'more range')}, in result.json under objectives.rpo.lost_numbers" if left > 0 else ""
+    never = sum(last - first + 1 for first, last in spans) - (objective.lost_writes or 0)
+    where = f"in {'this range' if len(spans) == 1 else 'these ranges'} {'was' if never == 1 else 'were'}"
+    late = f"; {count(never, 'number')} {where} never sent, because the canary was late" if never > 0 else ""
+    listed = ", ".join(str(first) if first == last else f"{first} to {last}" for first, last in shown)
+    return f"{begin}{words}{listed}{more}{late}"
+
+
+def _range(match: re.Match[str]) -> str:
+    """Return the text of a range. A range of one number is this number."""
+    return match[1] if match[1] == match[2] else match[0]
+
+
+def _more_ranges(measured: str, result: Result) -> str:
+    """Return a text that tells how many ranges of lost writes the finding leaves out, and where they are listed. The
+    result is empty when no range is left out.
+    """
+    objective, told = result.objectives.get("rpo"), len(_RANGE.findall(measured))
+    known = objective.lost_numbers if objective else None
+    left = len(known) - told if known is not None else 0
+    if told < MOST_RANGES or (known is not None and left <= 0):
+        return ""
+    if known is None:
+        return f", and perhaps more: the finding names at most {MOST_RANGES} ranges"
+    return f" and {count(left, 'more range')}, in result.json under objectives.rpo.lost_numbers"
 
 
 def numbered(result: Result) -> str:

@@ -8,7 +8,7 @@ from drillbook.findings import Finding
 from drillbook.judge.result import Result, RunView
 from drillbook.judge.shortfall import OLDER
 from drillbook.judge.verdicts import Verdict
-from drillbook.report import open_findings
+from drillbook.report import canary_writes, open_findings
 from drillbook.report.figures import count, one_line
 from drillbook.report.rows import ObjectiveRow, row_of
 
@@ -48,24 +48,24 @@ def after_recovery(view: RunView) -> str:
     """Return a sentence about the data that a recovered run lost. It is made from the findings of the run and of its recoveries,
     because a run whose controller died proves no RPO. The sentence is empty for a run without a recovery, and if no loss was found.
     """
-    return _sentence(view.result.every_finding) if view.recoveries else ""
+    return _sentence(view.result.every_finding, view.result) if view.recoveries else ""
 
 
 def in_recovery(result: Result, steps: Iterable[str]) -> str:
     """Return a sentence about the data that did not come back in ``steps``, which are steps of a recovery. The sentence is empty if
     no such loss was found.
     """
-    return _sentence(finding for finding in result.later_findings if finding.step in set(steps))
+    return _sentence((finding for finding in result.later_findings if finding.step in set(steps)), result)
 
 
-def _sentence(findings: Iterable[Finding]) -> str:
-    told = [_told(finding) for finding in findings if finding.code in open_findings.DATA_LOSS]
+def _sentence(findings: Iterable[Finding], result: Result) -> str:
+    told = [_told(finding, result) for finding in findings if finding.code in open_findings.DATA_LOSS]
     return f"Data lost: {'; '.join(told)}." if told else ""
 
 
-def _told(finding: Finding) -> str:
+def _told(finding: Finding, result: Result) -> str:
     if finding.code == open_findings.LOST_WRITES:
-        writes, _, numbers = one_line(finding.measured).partition(": ")
+        writes, _, numbers = canary_writes.lost(one_line(finding.measured), result).partition(": ")
         return f"{writes} ({numbers})" if numbers else writes
     measured = one_line(finding.measured).removesuffix(f" ({OLDER})")  # the finding in the report has the rest
     return ": ".join(filter(None, (one_line(finding.title[:1].lower() + finding.title[1:]), measured)))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
@@ -41,10 +40,6 @@ from drillbook.report.wording import (
     written,
 )
 
-MOST_RANGES, RANGE = 10, re.compile(r"\d+ to \d+")
-"""Ranges of lost writes in a finding. ``MOST_RANGES``: largest number of ranges that a finding names. ``RANGE``: regular
-expression that matches one range.
-"""
 UNPROVEN = ("objective-missed", "objective-not-verified")
 UNEXPECTED = "http-unexpected"
 DOES_NOT_COUNT = "does not count"
@@ -170,7 +165,7 @@ def _shown(finding: Finding, result: Result) -> Finding:
     if finding.code == open_findings.LOST_WRITES:
         figure = written(result, "rpo")
         rpo = f" ({canary_writes.numbered(result)}); RPO {figure}" if figure else ""
-        told = f"{finding.measured}{_more_ranges(finding.measured, result)}{rpo}"
+        told = f"{canary_writes.lost(finding.measured, result)}{rpo}"
         wanted = objective_findings.wanted(finding.wanted, result.objectives.get("rpo"))
         title = open_findings.counting(finding.title, result.verdict)
         return finding.model_copy(update={"title": title, "measured": told, "wanted": wanted})
@@ -191,20 +186,6 @@ def _shown(finding: Finding, result: Result) -> Finding:
     if finding.code == UNEXPECTED:
         return finding.model_copy(update={"measured": without_body(finding.measured)})
     return finding
-
-
-def _more_ranges(measured: str, result: Result) -> str:
-    """Return a text that tells how many ranges of lost writes the finding leaves out, and where they are listed. The
-    result is empty when no range is left out.
-    """
-    objective, told = result.objectives.get("rpo"), len(RANGE.findall(measured))
-    known = objective.lost_numbers if objective else None
-    left = len(known) - told if known is not None else 0
-    if told < MOST_RANGES or (known is not None and left <= 0):
-        return ""
-    if known is None:
-        return f", and perhaps more: the finding names at most {MOST_RANGES} ranges"
-    return f" and {count(left, 'more range')}, in result.json under objectives.rpo.lost_numbers"
 
 
 def rows_of(result: Result) -> list[ObjectiveRow]:
