@@ -250,6 +250,30 @@ def test_a_run_whose_controller_died_shows_the_command_at_the_top() -> None:
     assert "its controller died; recover it:" in page.split('id="trends"')[0]
 
 
+@pytest.mark.parametrize(("alive", "word"), [(False, "not known: the run did not end"), (True, "not known yet")])
+def test_the_figures_beside_a_run_without_a_result_are_those_of_a_named_run(*, alive: bool, word: str) -> None:
+    """The run itself has no figures yet, and nobody knows from its entry if it has objectives."""
+    good = dataclasses.replace(samples.entries()[0], name="own", environment="lab", started="2026-03-04T10:00:00Z")
+    open_ = dataclasses.replace(index.unfinished("20260401T000000.000Z-own-00aa", "lab", alive=alive), name="own")
+    trends, runs = (plain(part) for part in index.render([good, open_]).split('id="trends"')[1].split('id="runs"'))
+    assert "figures: run of 2026-03-04 10:00" in trends
+    assert (word in trends, "no objective" in runs) == (False, False)
+    assert runs.count(word) == 2, "RTO and RPO"
+    alone = plain(index.render([open_]))
+    assert (alone.count(word), "no objective" in alone) == (4, False)
+
+
+def test_an_objective_that_the_newest_run_does_not_set_names_the_run_of_its_figure() -> None:
+    good = dataclasses.replace(samples.entries()[0], name="own", started="2026-03-04T10:00:00Z")
+    assert {"rto", "rpo"} <= set(good.objectives)
+    later = dataclasses.replace(
+        good, run="later", started="2026-04-04T10:00:00Z", objectives={"rto": good.objectives["rto"]}
+    )
+    trends = plain(index.render([good, later]).split('id="trends"')[1].split("</section>")[0])
+    assert trends.count("figure: run of 2026-03-04 10:00") == 1
+    assert "figure: run of" not in plain(index.render([good]))
+
+
 def test_the_index_says_as_the_report_what_a_run_whose_controller_died_did_not_do() -> None:
     known = samples.recorded("killed").result
     rpo = known.objectives["rto"].model_copy(

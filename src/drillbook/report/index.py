@@ -28,8 +28,7 @@ from drillbook.report import (
 from drillbook.report.audit_pages import AuditPages
 from drillbook.report.figures import count, lasted, link, moment, one_line, took
 from drillbook.report.folders import begun
-from drillbook.report.index_attention import RUNNING, UNFINISHED
-from drillbook.report.index_entries import DrillTrends, IndexEntry, Known, Point, Row, Trend
+from drillbook.report.index_entries import RUNNING, UNFINISHED, DrillTrends, IndexEntry, Known, Point, Row, Trend
 from drillbook.report.objective_figures import drawn, in_run
 from drillbook.report.recovery_steps import Recovered
 from drillbook.report.shortened import shortened
@@ -243,8 +242,10 @@ def _trends(entries: Sequence[IndexEntry]) -> list[DrillTrends]:
 
 
 def _trends_of(name: str, environment: str, runs: Sequence[IndexEntry]) -> DrillTrends:
-    """Return the trends of one drill. The figures are those of the runs that began. A run that never began has no figures."""
-    tried = [run for run in runs if run.verdict not in wording.NOT_BEGUN] or runs
+    """Return the trends of one drill. The figures are those of the runs that began and have a result: a run that never began,
+    or did not end, has no figures.
+    """
+    tried = [run for run in runs if run.verdict not in wording.NOT_BEGUN and not run.unknown] or runs
     return DrillTrends(
         name,
         environment,
@@ -289,6 +290,7 @@ def _trend(runs: Sequence[IndexEntry], key: str, name: str) -> Trend | None:
         latest,
         2 * EDGE + _step(len(kept)) * (len(kept) - 1),
         took(top) if known else "",
+        setting[-1],
     )
 
 

@@ -13,10 +13,7 @@ from drillbook.exits import Exit
 from drillbook.installation.program_name import program
 from drillbook.judge.verdicts import Verdict
 from drillbook.report import dead_runs, wording
-from drillbook.report.index_entries import DrillTrends, IndexEntry, Row
-
-UNFINISHED, RUNNING = "unfinished", "running"
-"""Words for a run without a result: its controller died, or it is in progress."""
+from drillbook.report.index_entries import RUNNING, UNFINISHED, DrillTrends, IndexEntry, Row
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,6 +12,10 @@ from drillbook.report import open_findings, rehearsal_results
 from drillbook.report.remarks import Remark
 from drillbook.report.rows import ObjectiveRow
 
+UNFINISHED, RUNNING = "unfinished", "running"
+"""Words for a run without a result: its controller died, or it is in progress."""
+UNKNOWN = {UNFINISHED: "not known: the run did not end", RUNNING: "not known yet"}
+"""Texts in place of the figures of a run without a result. The key of each entry is the verdict."""
 LEAST_POINTS = 3
 """Smallest number of runs in a drawing. Two runs show no trend."""
 
@@ -61,6 +65,11 @@ class IndexEntry:
     def undone_later(self) -> bool:
         """True if a later recovery of the run left no change, and nobody had to close changes."""
         return bool(self.recovered) and self.exit != Exit.RESIDUE and not self.closed
+
+    @property
+    def unknown(self) -> str:
+        """Text to show in place of the figures of a run without a result. It is empty for a run with a result."""
+        return UNKNOWN.get(self.verdict, "")
 
     @property
     def beside(self) -> str:
@@ -121,6 +130,8 @@ class Trend:
     width: float
     scale: str
     """Value at the upper edge of the drawing. The lower edge is 0."""
+    entry: IndexEntry
+    """Run of the figure ``latest``."""
 
     @property
     def drawn(self) -> bool:
@@ -138,7 +149,7 @@ class DrillTrends:
     last: Row
     """The newest run of the drill in this environment."""
     figures: Row
-    """The newest run that took place. If there is none, it is ``last``."""
+    """The newest run that took place and has a result. If there is none, it is ``last``."""
     passed: str
     """Start of the newest run that passed and undid all its changes. It is empty when there is no such run."""
     rto: Trend | None
