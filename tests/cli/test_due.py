@@ -263,10 +263,24 @@ def test_the_last_line_counts_every_service_without_a_proven_restore(folder):
     more = "more: {kind: process, host: controller}, spare: {kind: process, host: controller, not_drilled: a spare}"
     path.write_text(path.read_text().replace("app: {", f"{more}, app: {{"))
     ended = "; {} without a proven restore\n"
-    assert folder.run("drill.due").stdout.endswith(ended.format("2 services")), "the drill of one has never passed"
-    assert json.loads(folder.run("drill.due", "--json").stdout)["unproven"] == 2
+    told = folder.run("drill.due").stdout
+    assert told.endswith(ended.format("2 services")), "the drill of one has never passed"
+    assert "\nservices without a proven restore: app, more\n" in told
+    found = json.loads(folder.run("drill.due", "--json").stdout)
+    named = [{"environment": "lab", "service": name} for name in ("app", "more")]
+    assert (found["unproven"], found["unproven_services"]) == (2, named)
     folder.run("drill", "sample", "--quiet")
-    assert folder.run("drill.due").stdout.endswith(ended.format("1 service"))
+    told = folder.run("drill.due").stdout
+    assert told.endswith(ended.format("1 service"))
+    assert "\nservices without a proven restore: more\n" in told
+
+
+def test_the_services_without_a_proven_restore_are_named_with_their_environments_if_there_are_several():
+    rows = [replace(UNPROVEN[0], service=f"s{number}", environment="lab") for number in range(9)]
+    assert "services without a proven restore: s0, s1, s2, s3, s4, s5 and 3 more" in printed(rows, 100)
+    assert "services without a proven restore: s0, s1, s2, s3, s4, s5, s6, s7, s8" in printed(rows, 100, everything=True)
+    both = [replace(UNPROVEN[0], environment="lab"), replace(UNPROVEN[0], environment="live")]
+    assert "services without a proven restore: a in lab, a in live" in printed(both, 100)
 
 
 def test_a_run_that_was_recovered_later_says_so():
@@ -328,7 +342,7 @@ ROWS = (
 
 def printed(rows, width, unread=(), **options):
     console = Console(width=width, file=io.StringIO(), color_system=None)
-    unproven = sum(not row.drill and row.state is State.NEVER for row in rows)
+    unproven = tuple((row.environment, row.service) for row in rows if not row.drill and row.state is State.NEVER)
     due._print(Due(datetime(2026, 11, 29, tzinfo=UTC), tuple(rows), unread=unread, unproven=unproven), console, **options)
     return [line.rstrip() for line in console.file.getvalue().splitlines()]
 

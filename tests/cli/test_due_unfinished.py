@@ -34,9 +34,9 @@ def test_an_unfinished_run_comes_before_the_drill_that_was_refused_because_of_it
     shelf.lab(ago=timedelta(days=1))
     dead = shelf.open("sample", ago=timedelta(minutes=9))
     recover = f"recover the unfinished run drillbook drill.recover {dead.name}"
-    assert next_of(shelf, capsys)[0] == recover
+    assert next_of(shelf, capsys)[:2] == [recover, "then run sample again drillbook drill sample"]
     shelf.result("sample", "refused", timedelta(minutes=5), 4)
-    assert next_of(shelf, capsys)[:2] == [recover, "then run it again drillbook drill sample"]
+    assert next_of(shelf, capsys)[:2] == [recover, "then run sample again drillbook drill sample"]
     shelf.append(dead, "run.finished", {"residue": [], "unwritten": ""})
     assert "drill.recover" not in " ".join(next_of(shelf, capsys))
 
@@ -140,6 +140,26 @@ def test_the_next_step_is_to_repeat_the_run_that_was_aborted_if_nothing_else_is_
     assert printed(shelf, capsys)[-1] == "1 schedule: 1 ok"
 
 
+def test_the_next_steps_do_not_speak_of_the_run_before_the_unfinished_one(shelf, capsys):
+    """Another drill that must run again comes after the drill of the unfinished run."""
+    shelf.lab(ago=timedelta(days=1))
+    shelf.drill("other", "every: 7d\n")
+    for name in ("sample", "other"):
+        shelf.result(name, "passed", timedelta(minutes=20))
+        shelf.result(name, "aborted", timedelta(minutes=15), 4)
+    dead = shelf.open("sample", ago=timedelta(minutes=9))
+    assert next_of(shelf, capsys) == [
+        f"recover the unfinished run drillbook drill.recover {dead.name}",
+        "then run sample again drillbook drill sample",
+        "read why other was aborted drillbook report.open other",
+    ]
+    shelf.result("other", "refused", timedelta(minutes=5), 4)
+    assert next_of(shelf, capsys)[1:] == [
+        "then run sample again drillbook drill sample",
+        "then run other again drillbook drill other",
+    ]
+
+
 @pytest.fixture
 def killed(tmp_path):
     """A folder whose drill passed. Its next run, which has an RTO, was killed."""
@@ -159,7 +179,12 @@ def told(folder, task):
 
 
 def test_after_its_recovery_every_list_shows_the_findings_of_a_killed_run(killed):
-    """Each command is the end of its line, so that it can be copied, and no line repeats the next step of the table."""
+    """Each command is the end of its line, so that it can be copied, and no line repeats the next step of the table. Before the
+    recovery, the index does not say that the run has no objective."""
+    assert any(line.startswith("then run sample again drillbook drill sample") for line in told(killed, "drill.due"))
+    page = (killed.root / "reports" / "index.html").read_text()
+    row = page.split('<tr data-verdict="unfinished"')[1].split("</tr>")[0]
+    assert ("not known: the run did not end" in row, "no objective" in row) == (True, False)
     assert killed.run("drill.recover").returncode == 0
     for task in ("drill.list", "drill.due"):
         lines = told(killed, task)

@@ -31,6 +31,8 @@ from drillbook.report.terminal.prose import Prose
 
 MOST_UNSCHEDULED = 3
 """Largest number of drills without a schedule that the short list names. Further drills are only counted."""
+MOST_UNPROVEN = 6
+"""Largest number of services without a proven restore that the short list names. Further services are only counted."""
 STYLES = {
     State.OVERDUE: "bold red",
     State.NEVER: "bold red",
@@ -85,7 +87,7 @@ def _print(
     rows = [row for row in states.rows if not undrilled_services.is_undrilled(row)]
     rows = due_unfinished.shown(rows, unfinished)
     with out.capture() as below:
-        _print_below(states, out, project, open_runs.to_recover(dead), everything=everything)
+        _print_below(states, out, project, rows, open_runs.to_recover(dead), everything=everything)
         out.print(Text(summary(states, unfinished), style=_summary_style(states, dead=bool(dead))))
     for most in range(short_list.most_lines(out), short_list.LEAST_LINES - 1, -1):
         shown, rest = short_list.short(rows, _entries(rows, out.width), everything=everything, most=most)
@@ -100,9 +102,18 @@ def _print(
     out.file.write(text)
 
 
-def _print_below(states: Due, out: Console, project: Project | None, recover: due_steps.Steps, *, everything: bool) -> None:
+def _print_below(
+    states: Due,
+    out: Console,
+    project: Project | None,
+    rows: Sequence[DueRow],
+    recover: due_steps.Steps,
+    *,
+    everything: bool,
+) -> None:
     """Print what is between the table and the summary: services without a drill, problems, a note about an incomplete
-    ``schedule.jsonl``, drills without a schedule, and the next steps.
+    ``schedule.jsonl``, drills without a schedule, services without a proven restore, and the next steps. ``rows``: rows of
+    the table. ``recover``: commands for unfinished runs.
     """
     if text := undrilled_services.advice(states.rows, project, everything=everything):
         out.print(Prose(Text(text), 2))
@@ -118,9 +129,22 @@ def _print_below(states: Due, out: Console, project: Project | None, recover: du
     if states.unscheduled:
         names = listed(states.unscheduled, len(states.unscheduled) if everything else MOST_UNSCHEDULED)
         out.print(Prose(Text(f"without a schedule (`every`): {names}", style="dim")))
-    if project is not None and (steps := due_steps.steps(states.rows, project, recover)):
+    if states.unproven:
+        names = listed(_unproven_services(states), len(states.unproven) if everything else MOST_UNPROVEN)
+        out.print(Prose(Text(f"services without a proven restore: {names}", style="dim")))
+    if project is not None and (steps := due_steps.steps(rows, project, recover)):
         out.print(shown_steps(steps))
         out.print()
+
+
+def _unproven_services(states: Due) -> list[str]:
+    """Return the names of the services without a proven restore. If the rows are about more than one environment, the names
+    contain theirs."""
+    places = {place for place, _ in states.unproven} | {row.environment for row in states.rows if row.environment}
+    return [
+        f"{one_line(name)} in {one_line(place)}" if len(places) > 1 and place else one_line(name)
+        for place, name in states.unproven
+    ]
 
 
 def _entries(rows: Sequence[DueRow], width: int) -> list[short_list.Entry]:
@@ -200,7 +224,7 @@ def summary(states: Due, unfinished: Collection[due_unfinished.Subject] = ()) ->
     never = sum(bool(row.drill) for row in states.rows) - len(planned)
     old = sum(not row.drill and row.state is State.OVERDUE for row in states.rows)
     parts = [first, f"{count(never, 'drill')} never passed" if never else ""]
-    parts += [f"{count(states.unproven, 'service')} without a proven restore" if states.unproven else ""]
+    parts += [f"{count(len(states.unproven), 'service')} without a proven restore" if states.unproven else ""]
     parts += [f"{count(old, 'service')} with an overdue proof" if old else ""]
     parts += [f"{count(len(states.unread), 'inventory', 'inventories')} cannot be read" if states.unread else ""]
     parts += [f"{schedule_record.FILE} is damaged or cannot be read" if states.record else ""]

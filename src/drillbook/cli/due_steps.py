@@ -35,21 +35,32 @@ def next_steps(rows: Sequence[DueRow], project: Project, recover: Steps = ()) ->
     opens the report of this run, and the second command runs the drill again. Before them are the commands of other drills
     that must run again.
 
-    ``recover``: commands for unfinished runs. They come before all other commands. If there are any, and the last run of
-    the drill was refused, the report of the refused run is not suggested, because this report only names the unfinished
-    runs.
+    ``recover``: commands for unfinished runs. They come before all other commands; see ``_recovery``.
     """
+    if recover:
+        return _recovery(rows, project, recover)
     row = _most_urgent(rows)
     others = [other for other in rows if other is not row and short_list.must_run_again(other.last_verdict, other.state)]
     steps = [(f"run {other.drill} again, which {_ended(other.last_verdict)}", again(other)) for other in others[:MOST_AGAIN]]
     if row is None:
-        return [*recover, *steps]
-    if recover:
-        refused = row.last_verdict == Verdict.REFUSED and not row.needs
-        return [*recover, *([("then run it again", again(row))] if refused else next_steps(rows, project, ()))]
+        return steps
     if not project.inventory_names():
         return [("this project has no inventory, so first make an inventory", f"{program()} init FOLDER")]
     return [*steps, *_steps_of(row, project)]
+
+
+def _recovery(rows: Sequence[DueRow], project: Project, recover: Steps) -> list[tuple[str, str]]:
+    """Return the commands for unfinished runs, the commands that run their drills again after that, and then those about the
+    other drills and suites. If the most urgent of these was refused, the report of the refused run is not suggested, because
+    this report only names the unfinished runs.
+    """
+    dead = [row for row in rows if row.last_verdict == short_list.UNFINISHED]
+    rows = [row for row in rows if row.last_verdict != short_list.UNFINISHED]
+    row = _most_urgent(rows)
+    repeated = [row for row in dead if row.drill and not row.needs][:MOST_AGAIN]
+    refused = [row] if row and row.last_verdict == Verdict.REFUSED and not row.needs else []
+    then = [(f"then run {one_line(row.drill)} again", again(row)) for row in [*repeated, *refused]]
+    return [*recover, *then, *([] if refused else next_steps(rows, project))]
 
 
 def _steps_of(row: DueRow, project: Project) -> list[tuple[str, str]]:

@@ -124,8 +124,10 @@ class Due:
     only the last line of the file is incomplete, this is no damage; see ``torn``."""
     torn: str = ""
     """Text which says that the last line of ``schedule.jsonl`` is incomplete and ignored. All earlier lines are read."""
-    unproven: int = 0
-    """Number of services that need a proof of a restore and have none. Services without a row of their own are counted too."""
+    unproven: tuple[tuple[str, str], ...] = ()
+    """Services that need a proof of a restore and have none, each with its environment before it, in the order of their names.
+    They include services without a row of their own.
+    """
     scheduled: bool = True
     """False when no drill or suite has a schedule, so that nothing could ever become overdue."""
 
@@ -151,7 +153,8 @@ class Due:
             "unread": list(self.unread),
             "record": self.record,
             "torn": self.torn,
-            "unproven": self.unproven,
+            "unproven": len(self.unproven),
+            "unproven_services": [{"environment": place, "service": name} for place, name in self.unproven],
             "scheduled": self.scheduled,
         }
 
@@ -190,11 +193,11 @@ def read(
     rows = [row for row in rows if row.environment not in retired]
     places = _needing_proof(inventories, known, retired, environment)
     rows = sorted([*rows, *(row for place in places for row in _service(place, wanted, rows, proofs, past))], key=_order)
-    unproven = set(places) - {(proof.environment, proof.service) for proof in proofs.values()}
+    unproven = _unproven(places, proofs)
     bare = tuple(scheduled.name for scheduled in wanted if scheduled.every is None and not scheduled.broken)
     unread = (*inventories.unread, *settings.mistakes(project.root))
     elsewhere = bool(environment) and any(scheduled.every for scheduled in wanted) and not any(row.drill for row in rows)
-    more = (elsewhere, kept.damage, before.torn, len(unproven), schedules.any_of(wanted))
+    more = (elsewhere, kept.damage, before.torn, unproven, schedules.any_of(wanted))
     return Due(now, tuple(rows), bare, unread, environment, *more)
 
 
@@ -212,6 +215,12 @@ def _needing_proof(
     planned = {key: exempt for key, exempt in estate.planned(known).items() if key[0] not in retired}
     needed = sorted({**planned, **inventories.services}.items())
     return [key for key, exempt in needed if environment in ("", key[0]) and not exempt]
+
+
+def _unproven(places: Collection[tuple[str, str]], proofs: Proofs) -> tuple[tuple[str, str], ...]:
+    """Return those of ``places``, which are services with their environments, that have no proof of a restore."""
+    proven = {(proof.environment, proof.service) for proof in proofs.values()}
+    return tuple(sorted(set(places) - proven, key=lambda place: (place[1], place[0])))
 
 
 def _named(wanted: Sequence[Scheduled], known: Standings) -> set[str]:
