@@ -16,7 +16,7 @@ from drillbook.events.first_event import opening
 from drillbook.events.holds import PrivilegeUsed
 from drillbook.events.steps import IntentRecorded
 from drillbook.exits import Exit
-from drillbook.hosts.sudoers import PATH, certificate, pattern, rule
+from drillbook.hosts.sudoers import PATH, certificate, every, pattern, rule
 from drillbook.installation.program_name import as_called
 from drillbook.inventory.inventory import Inventory
 from drillbook.journal.journal import FILE, History, read
@@ -67,7 +67,8 @@ def show(project: Project, name: str, inventory_name: str, host: str = "") -> in
     if not commands:
         raise NotReady(
             f"no recorded run of {name} in {inventory.environment} executed a command by sudo on {chosen}",
-            hint="run the drill once with an account that may run any command by sudo: "
+            hint="the first run needs rules that allow every command, such as "
+            f"`{every(inventory.target(chosen).user or 'USER', 'ALL')}`; with them, run the drill once: "
             f"invoke drill {name} --inventory {inventory_name}",
         )
     accounts = dict.fromkeys(account for account, _ in commands)
@@ -85,7 +86,10 @@ def _host(plan: planner.Plan, name: str) -> str:
     """
     accounts = dict(privilege.used(plan))
     if not accounts:
-        raise UsageError(f"{plan.drill} uses no other account: no host, service or step has `become`")
+        raise UsageError(
+            f"{plan.drill} uses no other account: no host, service or step has `become`",
+            hint="for `manager: {sudo: true}` and for `run_as`, write the rules of the page `Permissions` of the documentation",
+        )
     if (name and name not in accounts) or (not name and len(accounts) > 1):
         raise UsageError(
             f"{name or 'the host'} must be one of the hosts on which the drill uses another account",

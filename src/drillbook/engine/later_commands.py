@@ -9,8 +9,10 @@ from functools import partial
 from drillbook.engine.step_context import Stage
 from drillbook.findings import Finding, finding
 from drillbook.hosts.privileged import PrivilegedHost
+from drillbook.hosts.sudoers import every
 from drillbook.installation.program_name import program
 from drillbook.plan import privilege
+from drillbook.plan.plan import Plan
 from drillbook.plan.planned_step import PlannedStep
 from drillbook.sdk.action import Action, Context, Effect
 from drillbook.sdk.become import Become
@@ -108,17 +110,25 @@ def refused_command(
     """Return the finding about a command that sudo refuses. ``become``: account to which sudo changes for the command. It is
     None for a command that calls sudo by itself, because the service manager of the host has the key `sudo` in the inventory.
     """
-    hint = (
-        f"`{program()} drill.sudoers {stage.plan.drill}` prints the sudo rights that the drill needs; before "
-        "that, run the drill once with all rights"
-    )
     account = f"{become.user}, by sudo" if become else "root, because the commands of the service manager contain `sudo`"
     return finding(
         "not-ready",
         title=title,
         wanted=f"permission to run commands as {account}",
         measured=f"{host}: {why}",
-        remedy=f"allow the command in the sudoers file of the host; {hint}",
+        remedy=how_to_allow(stage.plan, host, become.user if become else "root"),
         host=host,
         step=step,
     )
+
+
+def how_to_allow(plan: Plan, host: str, account: str) -> str:
+    """Return the remedy when sudo refuses a command as ``account``: the rule that allows all its commands. For an account of
+    `become`, the remedy also names the task that prints narrower rules after the first run.
+    """
+    line = every(plan.inventory.target(host).user or "USER", account)
+    told = f"Let an administrator of {host} write the line `{line}` with `visudo -f /etc/sudoers.d/drillbook`."
+    if (host, account) not in {(name, become.user) for name, become in privilege.used(plan)}:
+        return told
+    narrow = f"`{program()} drill.sudoers {plan.drill}` prints rules for exactly its commands"
+    return f"{told} Once the drill has passed with it, for example on staging, {narrow}, which replace this line."

@@ -72,6 +72,11 @@ def rule(user: str, account: str, program: str, argv: Iterable[str]) -> str:
     return f"{user} ALL=({account}) NOPASSWD: {program} {arguments}"
 
 
+def every(user: str, account: str) -> str:
+    """Return the rule that lets ``user`` start every command as ``account``, without a password."""
+    return f"{user} ALL=({account}) NOPASSWD: ALL"
+
+
 def allows_all(rules: str, account: str) -> bool:
     """Return True when ``rules`` allow every command as ``account``.
 
