@@ -1,6 +1,7 @@
 """Runs that still go on, or that need a recovery, in the lists of drills and runs, with the command for each."""
 
 import time
+from types import SimpleNamespace
 
 from drillbook.cli import open_runs, overview
 from drillbook.journal.journal import Journal
@@ -10,6 +11,7 @@ from drillbook.redact import Redactor
 from drillbook.report import publish
 from tests.cli.test_overview import DAY, listed, row_of
 from tests.cli.test_overview import shelf as shelf
+from tests.judge.story import killed_before_its_restore
 
 
 def test_an_unfinished_run_and_one_that_left_something_name_their_command(shelf, capsys):
@@ -53,6 +55,17 @@ def test_a_run_that_is_going_on_is_no_dead_one(shelf, capsys):
         assert "in progress when" in (folder.parent / "index.html").read_text()
     finally:
         journal.close()
+
+
+def test_a_diagnosis_names_the_host_of_the_data_that_was_changed_from_the_controller(tmp_path, capsys):
+    story = killed_before_its_restore(tmp_path)
+    plan = story.plan.model_dump(mode="json")
+    assert open_runs._places(plan)["inject.1", "controller"] == "db-1"
+    assert open_runs._places({}) == {}, "a damaged journal"
+    first = {"data": {"plan": plan}}
+    state = SimpleNamespace(first_line=first, events=story.events, folder=tmp_path / "20260101T000000.000Z-sample-0000")
+    assert open_runs._changed(state).hosts == ("db-1",)
+    assert story.judge().places == {"inject.1": "db-1", "verify.1": "db-1"}
 
 
 def test_the_commands_of_the_newest_runs_come_first_and_are_few(shelf):

@@ -7,6 +7,7 @@ import pytest
 from drillbook.findings import finding
 from drillbook.judge.faultstate import KEPT, PUT_BACK_GONE
 from drillbook.judge.recovery_record import FaultCheck
+from drillbook.report import end_state, recovery_rows
 from drillbook.report.terminal import recovery_summary
 from tests.report import renderings, samples
 
@@ -40,6 +41,17 @@ def test_a_recovered_run_has_a_line_for_its_host_and_its_state():
     assert len(lines) <= 12
     for long in ("Clocks", "Phases", "remedy", "Objectives", "{"):
         assert long not in said
+
+
+def test_a_change_that_was_made_from_the_controller_is_told_of_the_host_of_the_data():
+    view = recovered({"host": "controller"}).model_copy(update={"places": {"inject.1": "db-1"}})
+    lines, said = printed(view)
+    assert lines[0] == "  \u2713 db-1  1 change undone: inject.1 pretend.break"
+    assert "controller 1 change" not in said
+    (table,) = recovery_rows.tables(view)
+    assert [row.host for row in table.rows] == ["db-1 (from the controller)"]
+    known = [fault.model_copy(update={"host": "controller", "ended": "open"}) for fault in view.faults_at_end]
+    assert "no undo of inject.1 on db-1 was recorded" in end_state.details(view.model_copy(update={"faults_at_end": known}))
 
 
 def test_changes_of_a_host_share_a_line_and_hosts_are_aligned():

@@ -5,10 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from rich.console import Console
 from rich.text import Text
 
+from drillbook.errors import DrillbookError
 from drillbook.exits import Exit
 from drillbook.installation.program_name import program
 from drillbook.journal.run_state import RunState, RunStates
@@ -111,9 +113,26 @@ def _changed(state: RunState) -> Changed:
     data = state.first_line.get("data")
     plan = data.get("plan") if isinstance(data, dict) else None
     known = plan if isinstance(plan, dict) else {}
-    hosts = dict.fromkeys(event.host for event in state.events if event.kind == IntentRecorded.KIND and event.host)
+    places = _places(known)
+    announced = [event for event in state.events if event.kind == IntentRecorded.KIND and event.host]
+    hosts = dict.fromkeys(places.get((event.step or "", event.host or ""), event.host or "") for event in announced)
     run = state.folder.name
     return Changed(run, drill_of(run) or "", str(known.get("service", "")), tuple(hosts), _undo(run))
+
+
+def _places(plan: Mapping[str, Any]) -> dict[tuple[str, str], str]:
+    """Return the host of the data of each planned step that reaches a service from the controller. The result is empty if the plan
+    cannot be read, as in a damaged journal.
+    """
+    from drillbook.inventory.inventory import CONTROLLER  # noqa: PLC0415  slow to load
+    from drillbook.plan.planner import checked  # noqa: PLC0415  slow to load
+    from drillbook.plan.step_roles import data_host  # noqa: PLC0415  slow to load
+
+    try:
+        known = checked(plan)
+    except (DrillbookError, ValueError):
+        return {}
+    return {(step.id, CONTROLLER): data_host(known.inventory, step, CONTROLLER) for step in known.steps}
 
 
 def show_changes(changed: Sequence[Changed], out: Console) -> None:

@@ -14,7 +14,7 @@ from drillbook.events.runs import EarlierRuns, Ended, RecoveryFinished, RunFinis
 from drillbook.exits import Exit
 from drillbook.findings import Finding
 from drillbook.installation.program_name import as_called
-from drillbook.inventory.inventory import Inventory
+from drillbook.inventory.inventory import CONTROLLER, Inventory
 from drillbook.journal.collection import paused
 from drillbook.journal.journal import History
 from drillbook.judge import capacity, clocks, comparison, diagnosis, early_end, faultstate, locks, notes, recoveries, residue
@@ -28,6 +28,7 @@ from drillbook.judge.steps import phases, steps
 from drillbook.judge.verdict import verdict
 from drillbook.judge.verdicts import EXIT
 from drillbook.plan.planner import Plan, checked
+from drillbook.plan.step_roles import data_host
 
 
 def judge(history: History) -> RunView:
@@ -73,8 +74,15 @@ def _view(history: History) -> RunView:
         stalls=Stalls.of(own).spans,
         early_end=end,
         by_hand=residue.by_hands(events, plan, first.program),
+        places=_places(plan),
         **at_end,
     )
+
+
+def _places(plan: Plan) -> dict[str, str]:
+    """Return the host of the data of each step that reaches a service from the controller. The key of each entry is the step."""
+    places = {step.id: data_host(plan.inventory, step, CONTROLLER) for step in plan.steps if CONTROLLER in step.hosts}
+    return {step: host for step, host in places.items() if host != CONTROLLER}
 
 
 def _at_end(own: Sequence[Event], events: Sequence[Event], plan: Plan) -> dict[str, Any]:

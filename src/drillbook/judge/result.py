@@ -177,7 +177,6 @@ class Result(_Value):
     faults: tuple[FaultResult, ...] = ()
     findings: tuple[Finding, ...]
     diagnosis: DiagnosisResult | None = None
-    """Result of the diagnosis. It is None when the drill plans no diagnosis."""
     capacity: tuple[Outlook, ...] = ()
     settled: Settled | None = None
     """Statement of a person that the remaining changes need no further work. ``residue`` and ``exit`` do not depend on it."""
@@ -350,8 +349,7 @@ class RunView(_Value):
     routine: tuple[str, ...] | None = None
     notes: tuple[Note, ...] = ()
     lease_logs: tuple[StoredLog, ...] = ()
-    """Copies of the logs that targets wrote about their leases, including leases that a later recovery ended. A lease is an undo
-    that a target runs by itself when the controller no longer renews it."""
+    """Copies of the logs that targets wrote about their leases, including leases that a later recovery ended."""
     comparison: Comparison | None = None
     """Differences since the last run; None when the journal records no earlier run."""
     first_run: bool = False
@@ -365,14 +363,16 @@ class RunView(_Value):
     faults_at_end: tuple[FaultResult, ...] = ()
     """State of each fault at the end of the run itself, before any recovery."""
     others_at_end: int = 0
-    """Number of changes, apart from faults, that were not undone at the end of the run itself, before any recovery."""
+    """Number of other changes that were not undone at the same time."""
     locks_at_end: tuple[LockState, ...] = ()
-    """State of each of the run's locks at the end of the run itself, before any recovery."""
+    """State of each of the run's locks at the same time."""
     early_end: EarlyEnd | None = None
-    """Recorded early end of the run. It is None if the run reached its last phase, or its controller died."""
+    """Early end of the run. It is None if the run reached its last phase, or its controller died."""
     stalls: tuple[tuple[float, float], ...] = ()
     by_hand: tuple[ByHand, ...] = ()
     """Instructions for those changes whose undo is an action or a restore. Reports show them instead of those in ``result``."""
+    places: dict[str, str] = Field(default_factory=dict)
+    """Host of the data of each step that reaches a service from the controller. The key of each entry is the step."""
 
     @property
     def zero(self) -> str:

@@ -12,6 +12,7 @@ from drillbook.judge.result import FaultResult, Injection, ProbeTrack, RunView, 
 from drillbook.judge.verdicts import Verdict
 from drillbook.report import lost_data, open_findings, rehearsal_results
 from drillbook.report.figures import count, one_line, utc
+from drillbook.report.residue_state import data_host
 from drillbook.report.wording import STEP_WORDS
 
 LEFT = {"open": "is not reported as undone", "residue": "could not be undone", "closed": "could not be undone"}
@@ -92,7 +93,9 @@ def _told(view: RunView) -> str:
     if not faults:
         return _without_fault(view, never) if view.finished and view.result.verdict in ENDED else ""
     left = [
-        (f"{one_line(fault.step)} on {one_line(fault.host)}", LEFT[fault.ended]) for fault in faults if fault.ended in LEFT
+        (f"{one_line(fault.step)} on {one_line(data_host(view, fault.step, fault.host))}", LEFT[fault.ended])
+        for fault in faults
+        if fault.ended in LEFT
     ]
     left += [(count(view.others_at_end, "other change"), LEFT["residue"])] if view.others_at_end else []
     parts = _undone(faults, doubt=any(step.phase == "verify" and step.result.status in BAD_STATUSES for step in view.steps))

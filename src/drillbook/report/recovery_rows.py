@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
+from drillbook.inventory.inventory import CONTROLLER
 from drillbook.journal.intents import NEVER_HAPPENED
 from drillbook.judge.faultstate import KEPT, PUT_BACK, PUT_BACK_GONE, PUT_BACK_RESTORED
 from drillbook.judge.recovery_record import Act, FaultCheck, Recovery
@@ -13,6 +14,7 @@ from drillbook.language.lists import leading
 from drillbook.report import end_state, lost_data
 from drillbook.report.figures import count, lasted, one_line, readable, seconds, took, utc, utc_time
 from drillbook.report.markdown_syntax import escape, prose, table
+from drillbook.report.residue_state import data_host
 from drillbook.report.step_texts import cut, short_facts
 
 MOST_FACTS = 4
@@ -90,7 +92,7 @@ def tables(view: RunView) -> list[RecoveryTable]:
         RecoveryTable(
             title=f"{_name(recovery).capitalize()} {number}" if many else "",
             lead=" ".join(filter(None, (_lead(recovery, _before(view, number)), _lost(view, number)))),
-            rows=tuple(_row(act, recovery, recovery.acts[at:]) for at, act in enumerate(recovery.acts, 1)),
+            rows=tuple(_row(act, view, recovery, recovery.acts[at:]) for at, act in enumerate(recovery.acts, 1)),
         )
         for number, recovery in enumerate(view.recoveries, 1)
     ]
@@ -195,7 +197,7 @@ def _service(recovery: Recovery) -> str:
     return f"{told}. A recovery runs no probe, so no figure tells when the service was good again."
 
 
-def _row(act: Act, recovery: Recovery, later: Sequence[Act]) -> RecoveryRow:
+def _row(act: Act, view: RunView, recovery: Recovery, later: Sequence[Act]) -> RecoveryRow:
     status, words, detail = result(act)
     known, loud = verified(act, later)
     first, last = act.events
@@ -203,7 +205,7 @@ def _row(act: Act, recovery: Recovery, later: Sequence[Act]) -> RecoveryRow:
     return RecoveryRow(
         what=name(act),
         detail=_detail(act, recovery),
-        host=one_line(act.host) or "controller",
+        host=_host(act, view),
         begun=_begun(act),
         time="" if at is None else utc_time(recovery.zero, at),
         took=_took(act),
@@ -215,6 +217,13 @@ def _row(act: Act, recovery: Recovery, later: Sequence[Act]) -> RecoveryRow:
         evidence=f"event {first}" if first == last else f"events {first} to {last}",
         files=tuple(map(one_line, act.files)),
     )
+
+
+def _host(act: Act, view: RunView) -> str:
+    """Return the host of an act. For the undo of a change that was made from the controller, it is the host of the data."""
+    host = one_line(act.host) or CONTROLLER
+    data = one_line(data_host(view, act.step, host)) if act.sort == "undo" else host
+    return host if data == host else f"{data} (from the {host})"
 
 
 def name(act: Act) -> str:

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 
 from drillbook.exits import Exit
 from drillbook.findings import Finding
+from drillbook.inventory.inventory import CONTROLLER
 from drillbook.judge import residue
 from drillbook.judge.result import ByHand, Injection, Residue, RunView
 from drillbook.judge.steps import NOTHING, ONLY_BY_RESTORE, by_commands
@@ -64,6 +65,11 @@ def place(view: RunView, change: Residue) -> str:
     """Return the host of the changed data. It is another one than the host of the step if the controller reached a service."""
     full = _whole(view, change)
     return full.place if full else change.host
+
+
+def data_host(view: RunView, step: str, host: str) -> str:
+    """Return the host of the data that ``step`` changed, also if its change was undone. ``host``: host of the step."""
+    return view.places.get(step, host) if host == CONTROLLER else host
 
 
 def findings(view: RunView, told: Sequence[Finding]) -> list[Finding]:

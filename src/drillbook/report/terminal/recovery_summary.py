@@ -8,12 +8,13 @@ from rich.cells import cell_len
 from rich.console import Group, RenderableType
 from rich.text import Text
 
+from drillbook.inventory.inventory import CONTROLLER
 from drillbook.journal.intents import NEVER_HAPPENED
 from drillbook.judge.faultstate import PUT_BACK_GONE
 from drillbook.judge.recovery_record import Act, Recovery
 from drillbook.judge.result import RunView
 from drillbook.language.lists import listed
-from drillbook.report import end_state, lost_data, next_steps, open_findings, recovery_rows, rows, wording
+from drillbook.report import end_state, lost_data, next_steps, open_findings, recovery_rows, residue_state, rows, wording
 from drillbook.report.figures import count, one_line, shown
 from drillbook.report.terminal import summary
 from drillbook.report.terminal.prose import Prose
@@ -29,7 +30,7 @@ BY_HOST = "undone by the host itself"
 
 def recovery_summary(view: RunView, report: str) -> RenderableType:
     """Return the result of the newest recovery of a run: a line for each host, what could not be undone, and the report."""
-    lines = [line for recovery in view.recoveries[-1:] for line in _hosts(recovery)]
+    lines = [line for recovery in view.recoveries[-1:] for line in _hosts(recovery, view)]
     return Group(
         *lines,
         Text(),
@@ -59,11 +60,12 @@ def _findings(view: RunView) -> list[RenderableType]:
     return [Prose(Text(f"findings of the run: {', '.join(known)}, in the report"), 2)] if known else []
 
 
-def _hosts(recovery: Recovery) -> Iterator[RenderableType]:
+def _hosts(recovery: Recovery, view: RunView) -> Iterator[RenderableType]:
     """Yield a line for each host on which changes were undone or should have been, and for other acts that did not succeed."""
     acts_by_host: dict[str, list[Act]] = {}
     for act in recovery.acts:
-        acts_by_host.setdefault(one_line(act.host) or "controller", []).append(act)
+        host = residue_state.data_host(view, act.step, act.host) if act.sort == "undo" else act.host
+        acts_by_host.setdefault(one_line(host) or CONTROLLER, []).append(act)
     room = max(map(cell_len, acts_by_host), default=0)
     for host, acts in acts_by_host.items():
         undos = [act for act in acts if act.sort == "undo" and (act.by_target or act.message not in NONE_NEEDED)]
