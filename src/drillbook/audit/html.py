@@ -21,6 +21,7 @@ from drillbook.audit import (
     run_rows,
     services,
     summary,
+    terms,
     trend,
     wording,
 )
@@ -45,6 +46,7 @@ _FIXED = {
     "words": wording,
     "signs": coverage_signs,
     "limits": limits,
+    "terms": terms.terms,
     "kept": kept_schedules.sentences,
     "days": covered_days,
     "rehearsals": rehearsal_figures,
