@@ -51,7 +51,7 @@ def test_a_drill_of_another_service_of_the_environment_is_left_out():
     assert copies("backups", "originals") == [Copy("object-corrupted", ("originals",))]
     site = Listed("site", "staging", False, frozenset({"files"}))
     (template,) = copies("files", listed=(LAB, site), environment="staging")
-    assert template == Copy("object-corrupted", ("files",)), "the lab's services are in another environment"
+    assert template == Copy("object-corrupted", ("files",), adapted=True), "the lab's services are in another environment"
 
 
 def test_a_drill_of_routine_backups_is_not_copied_where_only_a_lab_would_run_it():
@@ -62,8 +62,18 @@ def test_a_drill_of_routine_backups_is_not_copied_where_only_a_lab_would_run_it(
     lab = Listed("lab", "lab", True, frozenset({"vectors"}))
     copied = [Copy("routine-vectors", ("vectors",))]
     assert of(lab) == [Copy("vectors-diverged", ("vectors",))]
-    assert of(Listed("own", "staging", False, frozenset({"vectors"}))) == copied
+    adapted = [Copy("routine-vectors", ("vectors",), adapted=True)]
+    assert of(Listed("own", "staging", False, frozenset({"vectors"}))) == adapted
     assert of(lab, Listed("own", "lab", False, frozenset({"vectors"}))) == copied
+
+
+def test_a_service_of_no_lab_gets_the_drill_of_routine_backups_which_must_be_adapted():
+    """A drill that has the name of the service, such as rehearse-cache, takes its backup with programs of the lab."""
+    site = Listed("site", "staging", False, frozenset({"cache"}))
+    (copy,) = copies("cache", listed=(site,), environment="staging")
+    assert copy == Copy("routine-cache", ("cache",), adapted=True)
+    assert copy.commands("drillbook") == "`drillbook init --with routine-cache`, which names what to adapt"
+    assert copies("cache", listed=(LAB, site)) == [Copy("rehearse-cache", ("cache",))]
 
 
 def test_nothing_is_copied_twice_or_for_an_unknown_kind():

@@ -8,7 +8,7 @@ from drillbook.audit.content import Audit
 from drillbook.installation.program_name import NEUTRAL
 from drillbook.language.lists import leading, listed
 from drillbook.plan.permitted import permits
-from drillbook.project import drills_to_copy
+from drillbook.project import drills_to_copy, own_rehearsals
 from drillbook.project.drills_to_copy import Copy
 from drillbook.project.needed_inventories import Choice
 from drillbook.project.schedules import Scheduled
@@ -22,10 +22,12 @@ MOST_COMMANDS = 4
 def step(audit: Audit, environment: str, services: Sequence[str]) -> str:
     """Return what to do so that ``services`` of ``environment`` are drilled."""
     own = {service: drill for service in services if (drill := _own(audit, environment, service))}
-    copies = _copies(audit, environment, [service for service in services if service not in own])
+    changed = _changes(audit, environment, [service for service in services if service not in own])
+    copies = _copies(audit, environment, [service for service in services if service not in {*own, *changed}])
     copied = [service for copy in copies for service in copy.services]
-    written = [service for service in services if service not in own and service not in copied]
+    written = [service for service in services if service not in {*own, *changed, *copied}]
     steps = [f"run {_commands(audit, environment, list(dict.fromkeys(own.values())))}"] if own else []
+    steps += [f"for {open_findings.named([service])}: {text}" for service, text in changed.items()]
     if ready := [copy for copy in copies if copy.is_ready]:
         names = open_findings.named([service for copy in ready for service in copy.services])
         steps.append(f"copy a drill for {names}: `{NEUTRAL} init --with {','.join(copy.drill for copy in ready)}`")
@@ -75,7 +77,23 @@ def _usable(drill: Scheduled, environment: str) -> bool:
     )
 
 
+def _kinds(audit: Audit, environment: str) -> dict[str, str]:
+    """Return the kind of each service of ``environment``, by its name."""
+    return {row.service: row.kind for row in audit.coverage if row.environment == environment}
+
+
+def _changes(audit: Audit, environment: str, services: Sequence[str]) -> dict[str, str]:
+    """Return a text for each service whose backup is restored by a drill of the project: what to write so that this drill counts
+    for the service. Each key is the name of the service.
+    """
+    kinds = _kinds(audit, environment)
+    found = {
+        name: own_rehearsals.of(name, kinds.get(name, ""), environment, audit.drills, audit.inventories) for name in services
+    }
+    return {name: own.words(name) for name, own in found.items() if own}
+
+
 def _copies(audit: Audit, environment: str, services: Sequence[str]) -> list[Copy]:
     """Return the shipped drills to copy for ``services``. Drills of the project are left out."""
-    kinds = {row.service: row.kind for row in audit.coverage if row.environment == environment}
+    kinds = _kinds(audit, environment)
     return drills_to_copy.of(services, kinds, {drill.name for drill in audit.drills}, audit.inventories, environment)

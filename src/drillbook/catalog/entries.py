@@ -106,16 +106,19 @@ def breaking(kind: str) -> bool:
     return any(entry.breaks and entry.subject == kind for entry in entries())
 
 
-def to_copy(kind: str, service: str = "", own: Container[str] = (), *, lab: bool = False) -> str:
+def to_copy(kind: str, service: str = "", own: Container[str] = (), *, lab: bool = False, adapted: bool = False) -> str:
     """Return the name of the best shipped drill to copy for a service of ``kind``. The result is empty if there is none.
 
     Only drills that restore a service of this kind are considered. Each shipped drill was written for a service of a lab. A
     drill is preferred if this service has the name ``service``. A rehearsal is preferred to a drill that injects a fault.
     ``own``: names of the project's drills. If the best drill is already among them, the result is empty. ``lab``: True for a
-    service of a lab. Drills of backups that no lab has are then left out.
+    service of a lab. Drills of backups that no lab has are then left out. ``adapted``: True for a service for which any drill
+    must be adapted. A drill that restores a routine backup is then preferred, because it needs the fewest changes.
     """
     drills = [entry for entry in entries() if entry.sort == "drill" and entry.subject == kind and entry.service]
     fitting = [entry for entry in drills if not (lab and discovery.needs_backup_job(entry.name))]
+    if adapted:
+        fitting = [entry for entry in fitting if discovery.restores_routine(entry.name)] or fitting
     best = sorted(fitting, key=lambda entry: (entry.service != service, entry.breaks, entry.lab != "embedded"))
     return best[0].name if best and best[0].name not in own else ""
 

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from drillbook.installation.program_name import program
 from drillbook.language.lists import leading
 from drillbook.plan.schedule import State
-from drillbook.project import drills_to_copy, estate, needed_inventories
+from drillbook.project import drills_to_copy, estate, needed_inventories, own_rehearsals, schedules
 from drillbook.project.drills_to_copy import Copy
 from drillbook.project.due import DueRow
 from drillbook.project.project import Project
@@ -35,20 +35,36 @@ def advice(rows: Sequence[DueRow], project: Project | None, *, everything: bool 
     if not undrilled:
         return ""
     places = {row.environment for row in rows if row.environment}
-    copies = _to_copy(undrilled, project) if project else []
-    copied = {(environment, service) for environment, copy in copies for service in copy.services}
+    own = _rehearsals(undrilled, project) if project else {}
+    copies = _to_copy([row for row in undrilled if (row.environment, row.service) not in own], project) if project else []
+    copied = {*own, *((environment, service) for environment, copy in copies for service in copy.services)}
     names = [_name(row, places) + ("" if (row.environment, row.service) in copied else " (write one)") for row in undrilled]
-    texts = list(
-        dict.fromkeys(f"for {one_line(', '.join(copy.services))}: {copy.commands(program())}" for _, copy in copies)
-    )
+    texts = [f"for {one_line(service)}: {text}" for (_, service), text in own.items()]
+    texts += [f"for {one_line(', '.join(copy.services))}: {copy.commands(program())}" for _, copy in copies]
+    texts = list(dict.fromkeys(texts))
     shown, more = leading(texts, len(texts) if everything else MOST_COPIES)
-    rest = [f"{count(more, 'more drill')} to copy: `{program()} drill.due --all`"] if more else []
+    verb = "copy or change" if own else "copy"
+    rest = [f"{count(more, 'more drill')} to {verb}: `{program()} drill.due --all`"] if more else []
     return "\n".join([f"services without a drill: {', '.join(names)}", *shown, *rest, f"or {next_steps.EXEMPT}"])
 
 
 def _name(row: DueRow, places: set[str]) -> str:
     where = f" in {one_line(row.environment)}" if len(places) > 1 and row.environment else ""
     return f"{one_line(row.service)}{where}"
+
+
+def _rehearsals(undrilled: Sequence[DueRow], project: Project) -> dict[tuple[str, str], str]:
+    """Return a text for each service whose backup is restored by a drill of the project: what to write so that this drill counts
+    for the service. Each key is the environment and the name of the service.
+    """
+    kinds, drills, inventories = estate.kinds(project), schedules.read(project), needed_inventories.read(project)
+    found = {
+        (row.environment, row.service): own_rehearsals.of(
+            row.service, kinds.get(row.service, ""), row.environment, drills, inventories
+        )
+        for row in undrilled
+    }
+    return {key: own.words(key[1]) for key, own in found.items() if own}
 
 
 def _to_copy(undrilled: Sequence[DueRow], project: Project) -> list[tuple[str, Copy]]:

@@ -19,18 +19,20 @@ DOCKER = "docker"
 @dataclass(frozen=True, slots=True)
 class Copy:
     """Shipped drill to copy for some services of one environment. ``inventory``: other inventory with which the drill must
-    run. ``needs``: text about what must be installed before. Both are empty for a drill that can run as it is.
+    run. ``needs``: text about what must be installed before. ``adapted``: True when names in the drill must be adapted, because
+    the services are of no lab. A drill without all these can run as it is.
     """
 
     drill: str
     services: tuple[str, ...]
     inventory: str = ""
     needs: str = ""
+    adapted: bool = False
 
     @property
     def is_ready(self) -> bool:
         """True when the drill can run as soon as it is copied."""
-        return not self.inventory and not self.needs
+        return not (self.inventory or self.needs or self.adapted)
 
     def commands(self, program: str) -> str:
         """Return the command that copies the drill. If the drill needs another inventory, the command that runs the drill
@@ -39,6 +41,7 @@ class Copy:
         copy = f"`{program} init --with {self.drill}`"
         if self.inventory:
             return f"{copy}, then `{program} drill {self.drill} --inventory {one_line(self.inventory)}`"
+        copy += ", which names what to adapt" if self.adapted else ""
         return f"{copy} (needs {one_line(self.needs)})" if self.needs else copy
 
 
@@ -57,14 +60,15 @@ def of(
     inventory than those of labs. ``kinds``: kind of each service, by its name. ``own``: names of the project's drills.
     """
     listed = inventories.listed if inventories else ()
-    in_lab = {each.is_lab for each in listed if each.environment == environment} == {True}
+    labs = {each.is_lab for each in listed if each.environment == environment}
+    in_lab, adapted = labs == {True}, labs == {False}
     others = {name for each in listed if each.environment == environment for name in each.services} | set(services)
     services_by_copy: dict[tuple[str, str, str], list[str]] = {}
     for service in services:
-        drill = entries.to_copy(kinds.get(service, ""), service, own, lab=in_lab)
+        drill = entries.to_copy(kinds.get(service, ""), service, own, lab=in_lab, adapted=adapted)
         if drill and entries.find(drill).service not in others - {service}:
             services_by_copy.setdefault((drill, *_needs(drill, service, inventories, environment)), []).append(service)
-    copies = [Copy(drill, tuple(its), *needs) for (drill, *needs), its in services_by_copy.items()]
+    copies = [Copy(drill, tuple(its), *needs, adapted) for (drill, *needs), its in services_by_copy.items()]
     return sorted(copies, key=lambda copy: (not copy.is_ready, entries.find(copy.drill).breaks))
 
 

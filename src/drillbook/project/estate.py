@@ -98,14 +98,20 @@ def kinds(project: Project) -> dict[str, str]:
 def merged(documents: Sequence[Document]) -> tuple[dict[str, Any], dict[str, Any]]:
     """Merge an inventory with the files that it includes. Return its top-level fields, and its services by name."""
     fields: dict[str, Any] = {}
+    for document in documents:
+        fields |= document.value if isinstance(document.value, dict) else {}
+    return fields, {name: entry for key in SECTIONS for name, entry in section(documents, key).items()}
+
+
+def section(documents: Sequence[Document], key: str) -> dict[str, Any]:
+    """Merge the section ``key`` of an inventory with the same section of the files that it includes. Return its entries by
+    name.
+    """
     entries: dict[str, Any] = {}
     for document in documents:
-        written = document.value if isinstance(document.value, dict) else {}
-        fields |= written
-        for section in SECTIONS:
-            part = written.get(section)
-            entries |= part if isinstance(part, dict) else {}
-    return fields, entries
+        part = document.value.get(key) if isinstance(document.value, dict) else None
+        entries |= part if isinstance(part, dict) else {}
+    return entries
 
 
 def exempt(fields: object) -> bool:

@@ -47,6 +47,8 @@ class Listed:
     services: frozenset[str] = frozenset()
     missing: Mapping[str, str] = field(default_factory=dict)
     """Software to install for services that this machine cannot run yet. The key of each entry is the name of the service."""
+    sources: Mapping[str, tuple[str, str]] = field(default_factory=dict)
+    """Kind of each backup source, and the service whose data it contains, if the inventory names it. Keys are names of sources."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,7 +130,8 @@ def _read(path: Path, project: Project) -> Listed:
         except DrillbookError:
             return ""
 
-    fields, services = estate.merged(merging.documents(path, value))
+    documents = merging.documents(path, value)
+    fields, services = estate.merged(documents)
     missing = {
         str(name): str(service["missing"])
         for name, service in services.items()
@@ -141,6 +144,11 @@ def _read(path: Path, project: Project) -> Listed:
         bool(fields.get("lab")),
         frozenset(map(str, services)),
         missing,
+        {
+            str(name): (str(source.get("kind") or ""), str(source.get("service") or ""))
+            for name, source in estate.section(documents, "backups").items()
+            if isinstance(source, Mapping)
+        },
     )
 
 

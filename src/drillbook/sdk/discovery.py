@@ -207,6 +207,11 @@ def routine_drill(action: str) -> str:
     return next((system.routine_drill for system in systems() if family in system.actions), "")
 
 
+def restores_routine(drill: str) -> bool:
+    """Return True for a drill of the catalogue that restores a routine backup, and takes no backup of its own."""
+    return any(system.routine_drill == drill for system in systems())
+
+
 def needs_backup_job(drill: str) -> bool:
     """Return True for a drill of the catalogue that restores routine backups which only a job of a team takes. No lab has such a
     job.
