@@ -12,7 +12,7 @@ from drillbook.journal.intents import UNDONE
 from drillbook.judge.faultstate import KEPT, PUT_BACK, PUT_BACK_GONE, PUT_BACK_RESTORED
 from drillbook.judge.recovery_record import Act, FaultCheck
 from drillbook.judge.result import RunView
-from drillbook.report import html, markdown, recovery_rows
+from drillbook.report import end_state, html, markdown, recovery_rows
 from tests.report import samples
 from tests.report.test_agreement import plain
 from tests.report.test_end_state import INTENT, RECOVERY, continued
@@ -216,6 +216,25 @@ def test_a_recovery_that_failed_and_the_next_one_have_tables_of_their_own(tmp_pa
     assert "after the end of the recovery before it" in told[1].lead
     assert "### Recovery 2" in markdown.render(view)
     assert ">Recovery 2</h3>" in html.render(view)
+
+
+@pytest.mark.parametrize("step", ["restore.1", "recovery.1"])
+def test_a_restore_that_left_nothing_to_undo_does_not_read_as_if_its_data_were_gone(step: str) -> None:
+    check = FaultCheck(at=1.5, active=False)
+    told = row(step=step, fault=False, start=None, message=PUT_BACK_GONE, check=check)
+    assert (told.result, told.told) == ("no undo was needed", "the step left nothing unfinished")
+    assert (told.verified, told.loud) == ("the check at 1.50 s found nothing unfinished", False)
+    fault = row(step=step, start=None, message=PUT_BACK_GONE, check=check)
+    assert (fault.told, fault.verified) == ("it was gone already", "the check at 1.50 s showed the fault gone")
+    active = row(step=step, fault=False, check=FaultCheck(at=1.5, active=True))
+    assert active.verified == "the check at 1.50 s showed the change still active"
+    made = samples.recorded("recovered").steps[0]
+    step_view = made.model_copy(
+        update={"result": made.result.model_copy(update={"id": step}), "effect": "write", "undone": PUT_BACK_GONE}
+    )
+    said = end_state.of_step(step_view.model_copy(update={"undone_later": True}))
+    assert said == "no undo was needed: the step left nothing unfinished, recorded by drill.recover"
+    assert end_state.of_step(step_view.model_copy(update={"effect": "fault"})) == "gone before an undo began"
 
 
 def test_a_recovery_whose_controller_died_too_has_no_end(tmp_path: Path) -> None:

@@ -29,6 +29,10 @@ RESTORED, UNVERIFIED = PUT_BACK_RESTORED, "put back by a restore that ran to its
 """``RESTORED``: recorded outcome of an undo by a restore. ``UNVERIFIED``: words that replace ``RESTORED`` when a verification
 did not pass.
 """
+NONE_NEEDED, NOTHING_UNFINISHED = "no undo was needed", "the step left nothing unfinished"
+"""Words for a change that was gone before an undo. ``NOTHING_UNFINISHED``: reason for a step that restored data. The data stays."""
+RESTORES = ("restore.", "recovery.")
+"""Beginning of the IDs of steps that restore data, in a run and in a recovery from another backup."""
 UNDO_OF_UNKNOWN = {
     PUT_BACK: "the undo of {} was carried out",
     PUT_BACK_GONE: "no undo of {} was needed",
@@ -169,8 +173,18 @@ def of_step(step: StepView) -> str:
     text does not say that the change is undone, because only the verification proves this. The text names a later recovery
     that recorded the outcome.
     """
-    said = {**UNDONE, RESTORED: "put back by a restore"}.get(step.undone, step.undone)
+    words = {**UNDONE, RESTORED: "put back by a restore"}
+    if of_restore(step.result.id, fault=step.effect == "fault"):
+        words[PUT_BACK_GONE] = f"{NONE_NEEDED}: {NOTHING_UNFINISHED}"
+    said = words.get(step.undone, step.undone)
     return f"{said}, recorded by drill.recover" if step.undone_later and not step.undone.startswith(NOT_UNDONE) else said
+
+
+def of_restore(step: str, *, fault: bool) -> bool:
+    """Return True for a change by a step that restores data. The undo of such a change only removes what an unfinished restore
+    left. It never removes restored data. ``step``: ID of the step. ``fault``: True if the change is a fault.
+    """
+    return step.startswith(RESTORES) and not fault
 
 
 def _undone(faults: Iterable[FaultResult], *, doubt: bool = False) -> list[str]:

@@ -34,9 +34,9 @@ NOT_TIMED = "Of each act, the journal has only the start or the end, so no durat
 """Sentence below a table in which no act has a duration. Such a table has no column of durations."""
 WORDS = {
     PUT_BACK: "undone",
-    PUT_BACK_GONE: "no undo was needed: it was gone already",
+    PUT_BACK_GONE: f"{end_state.NONE_NEEDED}: it was gone already",
     PUT_BACK_RESTORED: "undone by a restore",
-    NEVER_HAPPENED: "no undo was needed: it never happened",
+    NEVER_HAPPENED: f"{end_state.NONE_NEEDED}: it never happened",
 }
 """Words for the outcome of an undo. The key of each entry is the outcome, as recorded."""
 BY_TARGET = "the target itself had already run this undo"
@@ -294,6 +294,8 @@ def _of_undo(act: Act, message: str) -> tuple[str, str, str]:
     if act.status == "failed":
         return "failed", "not undone", message
     words, _, detail = WORDS.get(act.message, f"no undo: {message.removeprefix(KEPT)}").partition(": ")
+    if act.message == PUT_BACK_GONE and end_state.of_restore(act.step, fault=act.fault):
+        detail = end_state.NOTHING_UNFINISHED
     detail = "; ".join(filter(None, (detail, BY_TARGET if act.by_target else "")))
     return "done" if act.message in WORDS else "skipped", words, detail
 
@@ -317,6 +319,8 @@ def _of_check(act: Act, check: FaultCheck, *, brief: bool) -> tuple[str, bool]:
     if check.active is None:
         why = f": {readable(one_line(check.detail))}" if check.detail and not brief else ""
         return f"not verified: the check{at} could not tell if the {what} is gone{why}", True
+    if not check.active and end_state.of_restore(act.step, fault=act.fault):
+        return f"the check{at} found nothing unfinished", False
     return f"the check{at} showed the {what} {'still active' if check.active else 'gone'}", check.active
 
 
