@@ -47,7 +47,7 @@ def test_a_drill_with_a_finding_has_no_second_entry_for_its_reservation(book):
     texts = [alert.text for alert in briefing.of(audit, LEAST_ALERTS)]
     (text,) = [text for text in texts if "postgres-lost" in text]
     assert text.endswith("Acknowledged writes were lost; its RPO is met with a reservation")
-    assert texts[1].startswith("vectors was never drilled"), "a severe finding comes first"
+    assert texts[1].startswith("The service vectors was never drilled"), "a severe finding comes first"
     assert sum("postgres-lost" in alert.text for alert in alerts(audit)) > 1, "the audit names each reservation"
 
 
@@ -84,9 +84,9 @@ def test_drills_that_failed_share_an_entry_so_that_services_without_a_drill_are_
     again, never, *_ = [alert for alert in briefing.of(audit, LEAST_ALERTS) if alert.topic is not Topic.OTHER]
     assert again.text.startswith("5 drills must run again: api-a in lab ended failed on 2026-02-10; api-b in lab")
     assert again.text.endswith("; and 2 more")
-    assert never.text.startswith("vectors was never drilled")
+    assert never.text.startswith("The service vectors was never drilled")
     page = plain(summary.render(audit))
-    assert "vectors was never drilled" in page.split("Needs attention")[1].split("Services")[0]
+    assert "The service vectors was never drilled" in page.split("Needs attention")[1].split("Services")[0]
 
 
 def test_a_few_failed_drills_keep_their_own_entries(tmp_path):
@@ -95,7 +95,7 @@ def test_a_few_failed_drills_keep_their_own_entries(tmp_path):
     audit = replace(with_never_drilled(audited(book)), whole=True)
     texts = [alert.text for alert in briefing.of(audit, LEAST_ALERTS)]
     assert texts[0].startswith("api-a in lab ended failed on 2026-02-10: ")
-    assert any(text.startswith("vectors was never drilled") for text in texts[:2])
+    assert any(text.startswith("The service vectors was never drilled") for text in texts[:2])
 
 
 def test_services_without_a_drill_are_on_the_page_beside_damage_that_cannot_be_joined(tmp_path):
@@ -104,7 +104,7 @@ def test_services_without_a_drill_are_on_the_page_beside_damage_that_cannot_be_j
     texts = [alert.text for alert in briefing.of(replace(audit, runs=runs, whole=True), LEAST_ALERTS)]
     (first,) = [text for text in texts if text.startswith("api-a in lab")]
     assert "ended failed on 2026-02-10; left changes that are not undone: change of api-a" in first
-    assert any(text.startswith("vectors was never drilled") for text in texts[:MOST_ALERTS])
+    assert any(text.startswith("The service vectors was never drilled") for text in texts[:MOST_ALERTS])
 
 
 def test_a_service_whose_newest_run_was_stopped_has_the_mark_of_an_aborted_run(tmp_path):
@@ -150,7 +150,7 @@ def test_open_loss_of_data_and_other_severe_findings_are_always_on_the_page(tmp_
     assert texts[0].startswith("loss-0 in lab has 1 high finding, open since 2026-02-10: Acknowledged writes were lost")
     assert any(text.startswith("5 drills must run again: ") for text in texts)
     assert any(text.startswith("severe-0 in lab has 1 high finding") for text in texts)
-    assert any(text.startswith("vectors was never drilled") for text in texts)
+    assert any(text.startswith("The service vectors was never drilled") for text in texts)
     assert re.fullmatch(r"and \d+ more, in the audit: \d+ with a medium finding(, [a-z RPO]+)+", texts[-1]), texts
 
 
@@ -165,7 +165,7 @@ def test_drills_with_severe_findings_share_an_alert_if_they_are_many(tmp_path, l
     )
     assert "high" not in texts[-1]
     assert "never ran" not in texts[-1], "it is to be done at once"
-    assert any(text.startswith("vectors was never drilled") for text in texts)
+    assert any(text.startswith("The service vectors was never drilled") for text in texts)
 
 
 @pytest.mark.parametrize("many", [1, 7])
@@ -339,3 +339,22 @@ def test_a_drill_refused_because_of_a_dead_run_is_run_again_after_the_recovery(t
         "api-a in lab": "run it again: `drillbook drill api-a`",
         "api-b in lab": "the unfinished run was recovered since; run the drill again: `drillbook drill api-b`",
     }
+
+
+def test_open_findings_come_in_the_order_of_their_severity(tmp_path):
+    """A medium finding about lost data is behind a drill that ended with a high finding."""
+    lost = Alert("a", "", when="before its next run", severity="medium", lost=("rows",), topic=Topic.FINDINGS)
+    high = Alert("b", "", when=AT_ONCE, severity="high", topic=Topic.RUN_AGAIN)
+    order = [replace(lost, severity="high"), high, lost, replace(high, severity=""), replace(lost, lost=())]
+    ranks = [urgency(alert) for alert in order]
+    assert sorted(set(ranks)) == ranks
+    assert briefing.needed([lost]) == 1, "lost data is always on the page"
+
+
+def test_a_run_that_left_changes_says_that_its_controller_died(tmp_path):
+    book = Book(tmp_path)
+    book.run("2026-02-10T09:00:00", drill="api-a", text=DOWN.replace("api-down", "api-a")).fault().close()
+    audit = audited(book)
+    audit = replace(audit, runs=tuple(replace(run, residue=("a change",)) for run in audit.runs))
+    (text,) = [alert.text for alert in briefing.of(audit, LEAST_ALERTS) if alert.text.startswith("api-a")]
+    assert text.startswith("api-a in lab ended aborted on 2026-02-10, because its controller died; left changes"), text

@@ -23,8 +23,8 @@ def test_the_first_day_of_a_month_is_no_whole_month(book, capsys):
     audit = audited(book, since="2026-10-01", until="2026-12-31", today="2026-12-01")
     assert covered_days.heads(audit) == ["2026-10", "2026-11", "2026-12 (to 12-01)"]
     told = texts(audit)
-    assert "backups was never drilled from 2026-10-01 to 2026-12-01 in lab" in told
-    assert "api was not drilled in 2026-10, 2026-12 (to 2026-12-01) in lab" in told
+    assert "The service backups was never drilled from 2026-10-01 to 2026-12-01 in lab" in told
+    assert "The service api was not drilled in 2026-10, 2026-12 (to 2026-12-01) in lab" in told
     desk._print(audit, Path("out"))
     assert "2026-10, 2026-12 (to 2026-12-01)" in " ".join(capsys.readouterr().out.split())
     assert "| 2026-11 | 2026-12 (to 12-01) |" in markdown.render(audit).replace("\\", "")
@@ -38,7 +38,7 @@ def test_a_long_list_of_months_is_a_number_and_names_the_partial_months(book):
     book.run("2026-03-10T09:00:00").good().close()
     audit = audited(book, since="2026-01-15", until="2026-12-31", today="2026-11-29")
     told = "not drilled in 10 of 11 months (2026-01 only from 2026-01-15, 2026-11 only to 2026-11-29)"
-    assert f"api was {told} in lab" in texts(audit)
+    assert f"The service api was {told} in lab" in texts(audit)
 
 
 @pytest.mark.parametrize(

@@ -15,7 +15,7 @@ def test_services_that_were_never_drilled_come_before_reservations(book):
     (row,) = [row for row in audit.coverage if row.runs]
     never = replace(row, service="vectors", runs=0, gaps=row.gaps or ("2026-01",))
     texts = [alert.text for alert in alerts(replace(audit, coverage=(row, never)))]
-    at = next(number for number, text in enumerate(texts) if text.startswith("vectors was never drilled"))
+    at = next(number for number, text in enumerate(texts) if text.startswith("The service vectors was never drilled"))
     assert at < next(number for number, text in enumerate(texts) if "with a reservation" in text)
     assert any(key[2] is False for key in gaps.of(replace(audit, coverage=(row, never))))
 

@@ -99,7 +99,7 @@ def test_the_screen_lists_the_alerts_for_which_paper_has_no_room(chrome: Chrome,
     for mode in ("light", "print"):
         chrome.look(1280, mode)
         text = chrome.run("document.querySelector('#attention').parentElement.innerText")
-        counts.append((text.count("Next: "), re.findall(r"and (\d+) more, in the audit", text)))
+        counts.append((text.count("When: "), re.findall(r"and (\d+) more, in the audit", text)))
     assert counts[0] == (wanted, [])
     printed, more = counts[1]
     assert more == [str(wanted - printed)]

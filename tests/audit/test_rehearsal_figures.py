@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from drillbook.audit import content, html, markdown, rehearsal_figures, summary
+from drillbook.audit import content, html, markdown, rehearsal_figures, summary, summary_terms
 from drillbook.audit.alert_causes import alerts
 from drillbook.audit.content import as_data
 from drillbook.audit.service_groups import Group
@@ -126,7 +126,7 @@ def test_the_summary_shows_them_as_rehearsed_and_says_what_they_are(book):
     page = plain(summary.render(audited(book))).replace("\N{NO-BREAK SPACE}", " ")
     assert "rehearsed: restored in 1 min 20 s" in page, "the longest"
     assert "rehearsed: 2 min 9 s \u00b1 2 s would be lost" in page, "the largest"
-    assert summary.REHEARSED_NOTE in page
+    assert summary_terms.REHEARSED_NOTE in page
     assert "Rehearsed onlyBackups were restored or examined, but no service was broken" in page
 
 

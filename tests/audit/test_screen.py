@@ -8,7 +8,7 @@ from pathlib import Path
 
 from rich.console import Console
 
-from drillbook.audit import content, html, markdown, summary
+from drillbook.audit import content, html, markdown, summary, summary_terms
 from drillbook.cli import audit as desk
 from tests.audit import stories
 from tests.audit.test_chain import audited
@@ -60,10 +60,10 @@ def test_a_detection_by_the_drills_probe_is_shown_and_counted_apart(book, capsys
         assert said in text
     (row,) = [row for row in summary.service_rows(audit) if row.service == "api"]
     assert (row.proven, row.objectives, row.probed, row.good) == (2, 2, True, True)
-    assert summary.PROBE_NOTE in plain(summary.render(audit))
+    assert summary_terms.PROBE_NOTE in plain(summary.render(audit))
     alerted = replace(audit, proven=tuple(replace(row, by_probe=False, by="alert ApiDown") for row in audit.proven))
     assert "3 of 3 objectives proven." in plain(html.render(alerted))
-    assert summary.PROBE_NOTE not in plain(summary.render(alerted))
+    assert summary_terms.PROBE_NOTE not in plain(summary.render(alerted))
 
 
 def test_a_plan_without_an_alert_tells_the_observer_before_there_is_a_figure(book):

@@ -8,12 +8,25 @@ from datetime import date
 
 import pytest
 
-from drillbook.audit import briefing, html, markdown, summary, summary_layout, unproven_reasons
+from drillbook.audit import (
+    briefing,
+    html,
+    markdown,
+    printed_summary,
+    summary,
+    summary_layout,
+    summary_terms,
+    unproven_reasons,
+)
+from drillbook.audit.absences import MISSING, AbsentRow
 from drillbook.audit.alert_causes import alerts
+from drillbook.audit.chain import Problem
 from drillbook.audit.findings import FindingRow
 from drillbook.audit.missed_drills import MissedRow
 from drillbook.audit.rehearsal_figures import RehearsedRow
+from drillbook.audit.service_groups import TITLES
 from drillbook.cli import audit as desk
+from drillbook.project.schedules import Scheduled
 from drillbook.report import remarks
 from drillbook.report.wording import CLOCKS
 from tests.audit import stories
@@ -157,12 +170,12 @@ def test_months_that_have_not_begun_are_no_gaps(tmp_path):
     never = {row.service for row in audit.coverage if not row.runs}
     assert never
     assert any(text.endswith("never drilled from 2026-01-01 to 2026-11-29 in lab") for text in told)
-    lacking = "api was not drilled in 10 of 11 months (2026-11 only to 2026-11-29) in lab"
+    lacking = "The service api was not drilled in 10 of 11 months (2026-11 only to 2026-11-29) in lab"
     assert lacking in told
     steps = {one.text: one.step for one in alerts(audit)}
     assert steps[lacking] == "schedule a drill, so that the coming months are covered"
     assert steps[next(text for text in steps if "never drilled" in text)].startswith(
-        "copy a drill for backups: `drillbook init --with "
+        "copy a drill for the service backups: `drillbook init --with "
     )
     assert not [text for text in told if "of 12" in text]
     page = plain(summary.render(audit))
@@ -632,8 +645,8 @@ def test_a_service_that_measures_less_never_stands_better(tmp_path):
         "Services by their newest runs: fully proven 1 (api) · with a reservation 1 (fresh) · only the RTO proven 1 (timed) · not every objective 1 (untimed)"
     )
     reason = "The recovery point was measured with a fresh backup, not with a routine backup."
-    assert ("With a reservation", reason) in summary.rules([reserved])
-    assert [name for name, _ in summary.rules([whole])] == ["Fully proven"]
+    assert ("With a reservation", reason) in summary_terms.rules([reserved])
+    assert [name for name, _ in summary_terms.rules([whole])] == ["Fully proven"]
 
 
 def test_a_recovery_point_that_no_drill_measures_is_told_in_the_row_of_a_service_that_keeps_data(tmp_path):
@@ -645,7 +658,7 @@ def test_a_recovery_point_that_no_drill_measures_is_told_in_the_row_of_a_service
     assert page.count("? not measured") == page.count("no drill has an RPO objective") == 1
     told = "Services by their newest runs: only the RTO proven 1 (api) · never drilled 1 (backups)"
     for text in (page, plain(html.render(audit)), plain(markdown.render(audit)).replace("\\", "")):
-        assert "Fully proven: 0 of 2 services in lab; 1 more recovered without an RPO." in text
+        assert "Fully proven: 0 of 2 services in lab; 1 recovered without an RPO." in text
         assert told in text
     (told,) = [one for one in alerts(audit) if "recovery point" in one.text]
     assert told.text == "No drill of api in lab measures the recovery point (RPO)"
@@ -847,3 +860,127 @@ def test_each_next_step_has_at_most_two_lines_and_the_audit_has_the_other_choice
         assert choice not in plain(page.read_text())
         assert choice in plain(html.render(audit))
         assert choice in plain(markdown.render(audit))
+
+
+def incomplete(tmp_path):
+    """Audit with eleven missing runs, a drill whose controller died, and many alerts with long next steps."""
+    audit = first_runs(audited(stories.year(Book(tmp_path))))
+    gone = [f"2026120{number}T070312.617Z-a-drill-with-a-long-name-{number:04}" for number in range(1, 10)]
+    problems = [
+        Problem("anchor-missing", run, "gone", True, None, None, "/var/lib/anchors.jsonl", True, "the anchor")
+        for run in gone
+    ]
+    problems.append(replace(problems[0], run="20261201T070311.000Z-quarterly-00aa", lost=False))
+    rows = [AbsentRow(MISSING, problem.run, "x", "2026-12-01", "the anchor", "the anchor names it") for problem in problems]
+    drills = [Scheduled(f"rehearse-a-service-with-a-name-{number}", services=(f"never_{number}",)) for number in range(6)]
+    return replace(
+        audit,
+        whole=False,
+        problems=tuple(problems),
+        absent=tuple(sorted(rows, key=lambda row: row.run)),
+        coverage=tuple(row for row in audit.coverage if row.service.startswith("never") or row.runs or row.left_out),
+        drills=tuple(drills),
+    )
+
+
+def test_alerts_are_shorter_on_paper_before_a_service_loses_its_figures(chrome, tmp_path):
+    audit = incomplete(tmp_path)
+    page = tmp_path / "summary.html"
+    page.write_text(summary.render(audit), encoding="utf-8")
+    rows = [row for row in summary.service_rows(audit) if row.state != summary.NEVER and row.rto]
+    assert len(rows) > 3
+    told = {}
+    for mode in ("light", "print"):
+        chrome.look(1280, mode)
+        chrome.open(page)
+        text = " ".join(chrome.run("document.body.innerText").split()).replace("\N{NO-BREAK SPACE}", " ")
+        told[mode] = text
+        services = text.split("Services by their newest runs")[1]
+        for row in rows:
+            assert f"{row.rto.measured}{row.rto.mark}" in services.split(f" {row.service}", 1)[1], (mode, row.service)
+    assert chrome.paper(tmp_path / "page.pdf") == 1
+    steps = {mode: text.count("Next: ") for mode, text in told.items()}
+    assert steps["print"] < told["print"].count("When: "), "alerts lose their next step, and keep who and when"
+    assert "in the audit, with the next steps: " in told["print"]
+    assert "with the next steps" not in told["light"]
+    assert steps["light"] == told["light"].count("When: ")
+
+
+@pytest.mark.parametrize(("rows", "figures"), [(2, 2), (0, 2), (0, 0)])
+def test_paper_explains_only_terms_and_signs_of_what_it_shows(tmp_path, rows, figures):
+    book = Book(tmp_path)
+    book.run("2026-01-10T09:00:00").good().close()
+    (row,) = [row for row in summary.service_rows(audited(book)) if row.service == "api"]
+    marked = replace(row, rpo=replace(row.rpo, mark=" \u2020", reserved=True), reserved=1, proven=1, marks="\u2020")
+    page = printed_summary.Page(3, 3, summary_layout.Layout(0, rows, figures, dense=True), "", [row, marked])
+    explained = [term for term, _ in summary_terms.of([row, marked]) if page.explains(term)]
+    groups = ["Fully proven", "With a reservation"]
+    assert explained == groups + ["State", "RTO", "RPO", "Figures"] * bool(figures) + ["Objectives set"] * bool(rows)
+    assert ("\u2020" in page.legend) == bool(figures)
+    names = [title for title, _ in page.names]
+    assert names == ([] if figures else [f"{TITLES[one.rank]} (1 service)" for one in (row, marked)])
+
+
+def test_paper_without_rows_has_no_empty_table(tmp_path):
+    page = summary.render(many(audited(stories.year(Book(tmp_path)))))
+    assert 'class="stack dense not-on-paper"' in page
+    assert '<p class="others paper"><b>Never drilled (' in page
+
+
+def test_missing_runs_share_the_alert_about_the_record(tmp_path):
+    audit = incomplete(tmp_path)
+    page = plain(summary.render(audit))
+    assert page.count("restore the folders that the audit names from a backup of reports/, and repeat the audit") == 1
+    assert " is missing: " not in page
+    first, second = sorted(row.run for row in audit.absent)[:2]
+    told = f"At least 9 runs of drills and 1 run of a suite are missing, and their verdicts are unknown: {first}, {second} and 8 more, which the audit lists."
+    assert told in page
+    assert "Runs that did not pass" not in page, "no section of another page is named"
+    assert f"{first} is missing: " in plain(html.render(audit))
+
+
+def test_the_row_of_a_service_that_did_not_pass_has_its_findings(tmp_path):
+    book = Book(tmp_path)
+    book.run("2026-02-10T09:00:00").slow().close()
+    audit = audited(book)
+    (row,) = [row for row in summary.service_rows(audit) if row.service == "api"]
+    assert (row.state, row.beside) == ("failed", "1 high finding")
+    assert "failed on 2026-02-10! 1 high finding" in plain(summary.render(audit))
+
+
+def test_an_aborted_run_is_explained(tmp_path):
+    book = Book(tmp_path)
+    book.run("2026-01-10T09:00:00").good().close()
+    terms = dict(summary_terms.of(summary.service_rows(audited(book))))
+    assert "Aborted" not in terms
+    book.run("2026-02-10T09:00:00").fault().close()
+    page = plain(summary.render(audited(book)))
+    assert "aborted on 2026-02-10" in page
+    assert (
+        "its controller (the program that runs the drill) died. So the run does not show whether the service recovers."
+        in page
+    )
+
+
+def test_the_headline_has_no_more_without_a_number_before_it(tmp_path):
+    book = Book(tmp_path)
+    book.run("2026-01-10T09:00:00").good().close()
+    (row,) = [row for row in summary.service_rows(audited(book)) if row.service == "api"]
+    reserved = replace(row, proven=1, reserved=1)
+    assert summary.headline([reserved]) == "Fully proven: 0 of 1 service in lab; 1 recovered with a reservation."
+    assert "; 1 more recovered" in summary.headline([row, reserved])
+
+
+def test_a_rehearsal_that_passed_is_no_failure(tmp_path):
+    book = Book(tmp_path)
+    book.run("2026-01-10T09:00:00").good().close()
+    audit = audited(book)
+    (row,) = [row for row in summary.service_rows(audit) if row.service == "api"]
+    rehearsed_only = replace(row, recovered=0, proven=0, objectives=0, keys=frozenset())
+    never = replace(row, state=summary.NEVER)
+    assert summary.tone(audit, [rehearsed_only]) == "inconclusive"
+    assert summary.tone(audit, [rehearsed_only, never]) == "inconclusive"
+    assert summary.tone(audit, [row]) == "passed"
+    for rows in ([], [never], [rehearsed_only, replace(row, state="failed")], [replace(row, state="not run here")]):
+        assert summary.tone(audit, rows) == "failed"
+    assert summary.tone(replace(audit, whole=False), [row]) == "failed"

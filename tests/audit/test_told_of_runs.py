@@ -8,7 +8,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from drillbook.audit import content, html, markdown, summary
+from drillbook.audit import content, html, markdown, summary, summary_terms
 from drillbook.audit.alert_causes import alerts
 from drillbook.audit.findings import findings
 from drillbook.audit.missed_drills import MissedRow
@@ -46,7 +46,7 @@ def kept(book, *names):
 
 def told(rows):
     """Explanations of the groups of services in one text."""
-    return " ".join(text for _, text in summary.rules(rows))
+    return " ".join(text for _, text in summary_terms.rules(rows))
 
 
 def test_the_rpo_of_a_drills_own_backup_has_a_mark_and_one_legend(recorded):
@@ -81,7 +81,7 @@ def test_an_rpo_with_a_mark_is_met_with_a_reservation_and_not_counted_as_proven(
     assert not row.good
     good = replace(row, state="passed")
     assert (good.good, good.rank) == (False, Group.RESERVED)
-    assert summary.headline([good]) == "Fully proven: 0 of 1 service in lab; 1 more recovered with a reservation."
+    assert summary.headline([good]) == "Fully proven: 0 of 1 service in lab; 1 recovered with a reservation."
     assert summary.standing([good]) == f"Services by their newest runs: with a reservation 1 ({good.service})"
     assert replace(good, reserved=0, proven=2).good
     counts = "1 of 2 objectives proven, 1 more met with a reservation. Detection by the drill's probe: 1 of 1 met."
@@ -184,10 +184,10 @@ def test_the_summary_explains_each_mark_that_it_shows_and_no_other(passed):
     for rows in ([row], [other], [row, other]):
         assert "with a fresh backup, not with a routine backup." in told(rows)
     lossy = replace(row, service="lossy", marks=SHORT_MARK)
-    assert ("With a reservation", f"Less data came back than the fault removed; {OTHERS}.") in summary.rules([lossy])
+    assert ("With a reservation", f"Less data came back than the fault removed; {OTHERS}.") in summary_terms.rules([lossy])
     assert "fresh backup" not in told([lossy])
     unknown = replace(row, service="unknown", marks=OWN_ROWS_MARK)
-    assert ("With a reservation", "The recovery point covers the canary's own rows only.") in summary.rules([unknown])
+    assert ("With a reservation", "The recovery point covers the canary's own rows only.") in summary_terms.rules([unknown])
     both = f"not with a routine backup, or less data came back than the fault removed; {OTHERS}."
     for rows in ([row, lossy], [replace(row, marks=f"{SHORT_MARK}{MARK}")]):
         assert both in told(rows)

@@ -12,12 +12,15 @@ from drillbook.installation.program_name import NEUTRAL
 from drillbook.report.open_findings import DATA_LOSS, GRAVE
 
 AT_ONCE, NEXT_RUN, NEXT_RUNS = "at once", "before its next run", "before their next run"
+SIGN_OFF = "before the sign-off"
 NOBODY = "no owner named"
 UNDO = "undo the changes with `drillbook drill.recover`"
 """Next step of an alert about changes that are not undone."""
+WHOLE = "restore the folders that the audit names from a backup of `reports/`, and repeat the audit"
+"""Next step for a record that is not complete."""
 SEVERE = ("critical", "high")
 """Severities of the findings that come before all others."""
-NOT_AT_ONCE = 3 + len(SEVERE) + 1
+NOT_AT_ONCE = 4 + 2 * len(SEVERE)
 """First place, in the order of ``urgency``, of the alerts that ask for nothing at once."""
 
 
@@ -80,13 +83,18 @@ class Alert:
     @property
     def action(self) -> str:
         """Text with the next step, the person who takes it, and the time limit."""
-        return f"Next: {self.step}{self.otherwise}. {f'Who: {self.who}. ' if self.who else ''}When: {self.when}"
+        return f"Next: {self.step}{self.otherwise}. {self.deadline}"
+
+    @property
+    def deadline(self) -> str:
+        """Text with the person who takes the next step, and the time limit."""
+        return f"{f'Who: {self.who}. ' if self.who else ''}When: {self.when}"
 
 
 def urgency(alert: Alert) -> int:
     """Return the place of ``alert`` in a list, from 0 for the most urgent alerts. An incomplete record comes first, then changes
-    that are not undone, then lost data, and then everything to do at once: first what has a critical finding, then what has
-    one of high severity.
+    that are not undone. Alerts about open findings follow in the order of their severity, and among equals, lost data comes
+    first. Then comes everything else to do at once.
     """
     severe = SEVERE.index(alert.severity) if alert.severity in SEVERE else len(SEVERE)
     if alert.topic is Topic.RECORD:
@@ -94,9 +102,9 @@ def urgency(alert: Alert) -> int:
     if alert.topic is Topic.LEFT:
         return 1
     if alert.lost:
-        return 2
+        return 2 + 2 * severe
     if alert.when == AT_ONCE:
-        return 3 + severe
+        return 3 + 2 * severe
     if alert.severity in SEVERE:
         return NOT_AT_ONCE
     return NOT_AT_ONCE + (1 if alert.topic is Topic.NEVER_DRILLED else 2)

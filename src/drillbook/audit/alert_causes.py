@@ -13,7 +13,9 @@ from drillbook.audit.alert import (
     AT_ONCE,
     NEXT_RUN,
     NOBODY,
+    SIGN_OFF,
     UNDO,
+    WHOLE,
     Alert,
     Topic,
     catalog_command,
@@ -69,9 +71,7 @@ def _alerts(audit: Audit, told: Collection[str]) -> Iterator[Alert]:
     owners = {(run.environment, run.drill): _who(run) for run in audit.runs}
     if not audit.whole:
         text = f"{wording.record_state(audit)}. {wording.MORE_RUNS}"
-        yield Alert(
-            text, "restore the missing folders, and repeat the audit", when="before the sign-off", topic=Topic.RECORD
-        )
+        yield Alert(text, WHOLE, when=SIGN_OFF, topic=Topic.RECORD)
     yield from _of_runs(audit, owners)
     audit = _without_retired(audit)
     spans = list(gaps.alerts(audit, _coming(audit)))
@@ -130,7 +130,9 @@ def _of_runs(audit: Audit, owners: dict[tuple[str, str], str]) -> Iterator[Alert
     for row in audit.absent:
         if row.kind == MISSING:
             text = f"{row.run or 'A run'} is missing: {row.why}"
-            yield Alert(text, "restore its folder", when="before the sign-off", topic=Topic.MISSING)
+            yield Alert(
+                text, "restore its folder from a backup of `reports/`", when="before the sign-off", topic=Topic.MISSING
+            )
         elif not row.repeated:
             text = f"the suite {row.drill} of {row.at[:10]} has no recorded end"
             yield Alert(text, "run the suite again", when=AT_ONCE, topic=Topic.UNFINISHED)
@@ -286,10 +288,8 @@ def _of_overdue(audit: Audit, owners: dict[tuple[str, str], str]) -> Iterator[Al
             step = "run the suite" if missed.suite else "run the drill"
             step = step if missed.drill else "run a drill that restores the service"
             retire = f", or retire the drill if it no longer exists (`{NEUTRAL} schedule.retire`)" if missed.drill else ""
-            who, about = (
-                owner_of(owners, missed.environment, missed.drill),
-                drill_key(missed.drill, missed.environment) if missed.drill else "",
-            )
+            who = owner_of(owners, missed.environment, missed.drill)
+            about = drill_key(missed.drill, missed.environment) if missed.drill else ""
             yield Alert(text, step, who, AT_ONCE, about=about, topic=Topic.RUN_AGAIN, otherwise=retire)
 
 

@@ -3,7 +3,7 @@ open findings about lost data come first, then everything to do at once, and ser
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import replace
 
 from drillbook.audit.alert import AT_ONCE, NOT_AT_ONCE, SEVERE, UNDO, Alert, Topic, drill_key, joint_owner, urgency
@@ -11,6 +11,7 @@ from drillbook.audit.alert_causes import alerts
 from drillbook.audit.content import Audit
 from drillbook.audit.objective_states import ProvenRow
 from drillbook.audit.run_rows import RECOVERED
+from drillbook.judge.verdicts import CONTROLLER_DIED
 from drillbook.report.figures import count
 from drillbook.report.folders import begun
 from drillbook.report.open_findings import GRAVE
@@ -20,6 +21,8 @@ MOST_TEXTS, MOST_LETTERS = 3, 165
 """Two limits for one alert: number of drills that the alert names, and number of characters in its text."""
 LAST = NOT_AT_ONCE + 2
 """Place, in the order of ``urgency``, of the alerts that a page may leave out."""
+DIED = CONTROLLER_DIED.partition(", ")[0]
+"""Beginning of the reason of a run whose controller died."""
 MEND = "mend the causes, which the audit names, and run the drills again"
 """Next step of several drills that share an alert."""
 
@@ -36,7 +39,7 @@ def of(audit: Audit, least: int) -> list[Alert]:
     alerts as ``least``.
     """
     told = {alert.about for alert in _by_drill(list(alerts(audit))) if alert.about and _same_run(audit, alert)}
-    shown = sorted((_with_state(audit, alert) for alert in _by_drill(list(alerts(audit, told)))), key=urgency)
+    shown = sorted((_with_state(audit, alert) for alert in _by_drill(_without_runs(audit, told))), key=urgency)
     if needed(shown) > least or sum(alert.topic is Topic.RUN_AGAIN for alert in shown) > least:
         shown = _with_one_for_all(shown)
     if needed(shown) > least:
@@ -44,6 +47,12 @@ def of(audit: Audit, least: int) -> list[Alert]:
     if needed(shown) > least:
         shown = _with_one_for_findings(shown)
     return _with_one_for_changes(shown) if needed(shown) > 2 * least else shown
+
+
+def _without_runs(audit: Audit, told: Collection[str]) -> list[Alert]:
+    """Return the alerts without those about single missing runs, if the record is not complete. The alert about the record has
+    the same next step, and the head of the page names the runs."""
+    return [alert for alert in alerts(audit, told) if audit.whole or alert.topic is not Topic.MISSING]
 
 
 def needed(shown: Sequence[Alert]) -> int:
@@ -102,10 +111,11 @@ def _with_state(audit: Audit, alert: Alert) -> Alert:
 def _joined(first: Alert, second: Alert) -> Alert:
     """Join two alerts about the same drill to one. Normally the joined text is the text of ``first``, then the text of
     ``second``. There is one exception: ``second`` is about the verdict of a run. Then the joined text is this verdict without
-    its reason, and after it the text of ``first``, with the day of its run if this is another run. The next step is that of
-    ``first``.
+    its reason, except that the controller died, and after it the text of ``first``, with the day of its run if this is another
+    run. The next step is that of ``first``.
     """
-    verdict = second.text.partition(": ")[0]
+    verdict, _, reason = second.text.partition(": ")
+    verdict += ", because its controller died" if reason.startswith(DIED) else ""
     text = f"{first.text}; {second.text.removeprefix(f'{second.about} ')}"
     if second.topic is Topic.RUN_AGAIN and verdict.startswith(second.about):
         other = f"its run of {begun(first.run)[:10]} " if first.run not in ("", second.run) else ""

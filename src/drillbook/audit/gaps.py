@@ -39,11 +39,15 @@ def alerts(audit: Audit, when: str) -> Iterator[Alert]:
     (``Topic.NEVER_DRILLED``). ``when``: time limit of the next steps.
     """
     for (words, environment, drilled, planned), known in of(audit).items():
-        names = f"{', '.join(known[:-1])} and {known[-1]} were" if len(known) > 1 else f"{known[0]} was"
-        step = _step(audit, planned=planned) if drilled else undrilled_services.step(audit, environment, known)
-        topic = Topic.GAPS if drilled else Topic.NEVER_DRILLED
-        otherwise = "" if drilled else f"; or {next_steps.EXEMPT}"
-        yield Alert(f"{names} {words} in {environment}", step, when=when, topic=topic, otherwise=otherwise)
+        names = (
+            f"The services {', '.join(known[:-1])} and {known[-1]} were" if len(known) > 1 else f"The service {known[0]} was"
+        )
+        text = f"{names} {words} in {environment}"
+        if drilled:
+            yield Alert(text, _step(audit, planned=planned), when=when, topic=Topic.GAPS)
+        else:
+            step, limit = undrilled_services.step(audit, environment, known, when)
+            yield Alert(text, step, when=limit, topic=Topic.NEVER_DRILLED, otherwise=f"; or {next_steps.EXEMPT}")
 
 
 def _step(audit: Audit, *, planned: bool) -> str:

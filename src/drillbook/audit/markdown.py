@@ -13,6 +13,7 @@ from drillbook.audit import (
     retired,
     services,
     summary,
+    summary_terms,
     terms,
     wording,
 )
@@ -53,7 +54,7 @@ def render(audit: Audit) -> str:
         f"**{escape(summary.headline(rows))}**",
         escape(summary.standing(rows)),
         escape(f"{wording.record_state(audit)}. {wording.signing_step(audit)}".rstrip()),
-        escape(" ".join(f"{term}: {text}" for term, text in terms.terms(audit, summary.rules(rows)))),
+        escape(" ".join(f"{term}: {text}" for term, text in terms.terms(audit, summary_terms.rules(rows)))),
         escape(numbers.sentences(audit) + ("" if audit.whole else f" {wording.MORE_RUNS}")),
         table(("What", "Value"), [(name, escape(value)) for name, value in wording.facts(audit)]),
     ]

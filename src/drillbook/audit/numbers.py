@@ -3,12 +3,19 @@
 from __future__ import annotations
 
 from drillbook.audit import content, run_rows, services
+from drillbook.audit.absences import MISSING
 from drillbook.audit.content import Audit
+from drillbook.language.lists import leading
 from drillbook.report import project_drills
-from drillbook.report.figures import count
+from drillbook.report.figures import count, runs_of
 from drillbook.report.index_entries import Known
 from drillbook.report.project_drills import NEVER_RAN, NOT_IN_PERIOD
 from drillbook.sdk.run_names import drill_of
+
+ANCHOR = "anchor-missing"
+"""Code of the problem about a run that an anchor names, and whose journal is missing."""
+MOST_MISSING = 2
+"""Largest number of missing runs that the summary names."""
 
 
 def sentences(audit: Audit) -> str:
@@ -34,3 +41,23 @@ def runs(audit: Audit) -> str:
     suites = {drill_of(folder.rpartition("/")[2]) for folder in audit.suites}
     never = project_drills.never(drills | suites, known, NOT_IN_PERIOD if audit.outside else NEVER_RAN)
     return f"{text} {never}".rstrip()
+
+
+def missing(audit: Audit) -> str:
+    """Return a sentence for the summary about the runs that are missing from the record. It names the first of them, and says
+    that the audit lists them all. The audit also has the record that names each of them.
+    """
+    suites = {problem.run for problem in audit.problems if problem.code == ANCHOR and not problem.lost}
+    drills = {problem.run for problem in audit.problems if problem.lost}
+    verdicts = "their verdicts are unknown"
+    if number := len(drills) + len(suites):
+        text = f"At least {runs_of(len(drills), len(suites))} {'is' if number == 1 else 'are'} missing"
+        verdicts = "its verdict is unknown" if number == 1 else verdicts
+    else:
+        text = "Runs may be missing"
+    gone = [row.run for row in audit.absent if row.kind == MISSING]
+    shown, _ = leading([run for run in gone if run], MOST_MISSING)
+    others = len(gone) - len(shown)
+    if not shown:
+        return f"{text}, and {verdicts}; the audit tells which record names them." if gone else f"{text}, and {verdicts}."
+    return f"{text}, and {verdicts}: {', '.join(shown)}{f' and {others} more, which the audit lists' if others else ''}."

@@ -45,7 +45,7 @@ class ServiceRow:
     keys: frozenset[str]
     """Keys of the objectives that drills of the service have, such as ``rto``."""
     beside: str = ""
-    """Text with the number of open findings of medium severity or higher. It is empty when the state is not `passed`."""
+    """Text with the number of open findings of medium severity or higher. It is empty when there are none."""
     more: tuple[str, ...] = ()
     """Counts of the objectives that were met with a reservation, such as ``1 more with a reservation``. There is one text for
     each kind of reservation."""

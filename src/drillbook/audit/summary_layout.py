@@ -6,7 +6,7 @@ The page on a screen has everything. Only paper leaves out details.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 MOST_ALERTS, LEAST_ALERTS = 6, 3
@@ -36,6 +36,10 @@ PAGE_PX, FIXED_PX = 1014.0, 170.0
 """Heights in pixels. ``PAGE_PX``: the printed page between its margins. ``FIXED_PX``: all parts of the page whose size is the
 same in every audit.
 """
+TABLE_PX = 50.0
+"""Height of the head of the table, which is a part of ``FIXED_PX``."""
+STEPS = ", with the next steps"
+"""Words about the next steps that paper leaves out."""
 STANDING, MEANS, ALERT = Text(17.8, 100), Text(13.4, 107), Text(16.9, 102)
 NOTE, OTHERS, NEVER_ROW = Text(13.1, 132), Text(11.8, 138), Text(13.8, 70)
 TERM_PX, TERM_LETTERS = 12.4, 151
@@ -74,6 +78,11 @@ class Layout:
     figures: int
     dense: bool
 
+    @property
+    def table(self) -> bool:
+        """False if paper shows no table, because it has no room for the figures of any drilled service."""
+        return bool(self.rows) or not self.dense
+
 
 def row_size(
     names: Sequence[str], least: tuple[int, int], cells: Sequence[Sequence[str]], short: Sequence[Sequence[str]], *texts: str
@@ -104,48 +113,45 @@ def terms_height(terms: Sequence[tuple[str, str]]) -> float:
     return sum(form.height(text) + 1 for _, text in terms)
 
 
-def alerts_height(texts: Sequence[str], hidden: str) -> float:
+def alerts_height(texts: Sequence[str], hidden: str, *, steps: bool) -> float:
     """Return the height of the list of alerts. ``hidden``: subjects of the alerts that are not in the list; they are in its last
-    line, which may be longer than a line of the page."""
-    more = max(0.0, ALERT.height(f"and 10 more, in the audit: {hidden}") - ALERT.line_px)
-    return 25 + more + sum(ALERT.height(text) + 4 for text in texts)
+    line, which may be longer than a line of the page. ``steps``: True if the last line also says where the next steps are.
+    """
+    last = f"and 10 more, in the audit: {hidden}{STEPS if steps else ''}"
+    return 25 + max(0.0, ALERT.height(last) - ALERT.line_px) + sum(ALERT.height(text) + 4 for text in texts)
 
 
-def layout(
-    room: float,
-    spare: float,
-    alerts: Sequence[float],
-    rows: Sequence[RowSize],
-    names: Callable[[int], float],
-) -> Layout:
-    """Return the layout that shows the most in ``room`` pixels.
+def layouts(alerts: int, shortest: int, services: int) -> Iterator[Layout]:
+    """Yield the layouts of a page, from the one that shows the most to the one that shows the least.
 
-    ``spare``: pixels that are free in addition to ``room`` if the table is dense, which means that its rows have no details.
-    No text below a dense table names the exempt services, because the head of the page tells their number. ``alerts``: height of
-    the list of alerts for each number of alerts that the page may show. ``names``: function that takes the index of a
-    service, and returns the height of a list with the names of this service and of all later ones.
+    ``alerts``: number of lists of alerts to choose from. ``shortest``: number of these lists, at their beginning, in which alerts
+    have no next steps. ``services``: number of the services that were drilled.
 
     All rows have the same amount of detail, so that equal services look alike. If all rows fit only without details,
-    the table is dense. If they do not fit even then, the last services are moved from the table to lines of text below
-    it. If there is no room for these lines either, only the names of the last services are shown.
+    the table is dense. If they do not fit even then, the next steps of the alerts are left out, the least urgent first. Then
+    the last services are moved from the table to lines of text below it. If there is no room for these lines either, only the
+    names of the last services are shown.
     """
-    full, dense, lines = (sum(getattr(row, name) for row in rows) for name in ("full", "dense", "line"))
-    for number in range(len(alerts) - 1, -1, -1):
-        if full + alerts[number] <= room:
-            return Layout(number, len(rows), len(rows), dense=False)
-    for number in range(len(alerts) - 1, -1, -1):
-        if dense + alerts[number] <= room + spare:
-            return Layout(number, len(rows), len(rows), dense=True)
-    left = room + spare - alerts[0]
-    if lines <= left:
-        shown = max(number for number in range(len(rows)) if _mixed(rows, number) <= left)
-        return Layout(0, shown, len(rows), dense=True)
-    told = [number for number in range(len(rows)) if sum(row.line for row in rows[:number]) + names(number) <= left]
-    return Layout(0, 0, max(told, default=0), dense=True)
+    for dense in (False, True):
+        for number in range(alerts - 1, shortest - 1, -1):
+            yield Layout(number, services, services, dense=dense)
+    places = [(rows, services) for rows in range(services, -1, -1)]
+    places += [(0, figures) for figures in range(services - 1, -1, -1)]
+    for rows, figures in places:
+        for number in range(shortest, -1, -1):
+            yield Layout(number, rows, figures, dense=True)
 
 
-def _mixed(rows: Sequence[RowSize], number: int) -> float:
-    """Return the height of the list of services in pixels, if the first ``number`` services are rows of the dense table, and
-    each other service is a line of text below the table.
-    """
-    return sum(row.dense for row in rows[:number]) + sum(row.line for row in rows[number:])
+def chosen(known: Sequence[Layout], height: Callable[[Layout], float]) -> Layout:
+    """Return the first layout of ``known`` that fits on the page, or else the last one. ``height``: function that returns the
+    height of all parts of the page whose size is not the same in every audit."""
+    fitting = (one for one in known if FIXED_PX - (0.0 if one.table else TABLE_PX) + height(one) <= PAGE_PX)
+    return next(fitting, known[-1])
+
+
+def services_height(layout: Layout, rows: Sequence[RowSize]) -> float:
+    """Return the height of the rows of the services, and of the lines of text below the table. The names of services without
+    figures are left out."""
+    if not layout.dense:
+        return sum(row.full for row in rows)
+    return sum(row.dense for row in rows[: layout.rows]) + sum(row.line for row in rows[layout.rows : layout.figures])

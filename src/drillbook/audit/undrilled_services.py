@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from drillbook.audit.alert import AT_ONCE
 from drillbook.audit.content import Audit
+from drillbook.audit.missed_drills import NEVER_RAN
 from drillbook.installation.program_name import NEUTRAL
 from drillbook.language.lists import leading, listed
 from drillbook.plan.permitted import permits
@@ -19,23 +21,49 @@ MOST_COMMANDS = 4
 """Largest number of commands in one text. If there are more, the text refers to ``drill.due --all``."""
 
 
-def step(audit: Audit, environment: str, services: Sequence[str]) -> str:
-    """Return what to do so that ``services`` of ``environment`` are drilled."""
+def step(audit: Audit, environment: str, services: Sequence[str], when: str) -> tuple[str, str]:
+    """Return what to do so that ``services`` of ``environment`` are drilled, and the time limit.
+
+    ``when``: time limit of drills that no schedule asks for. The drills of the project that never ran, although their schedule
+    asks for it, are due at once, as another alert says.
+    """
     own = {service: drill for service in services if (drill := _own(audit, environment, service))}
     changed = _changes(audit, environment, [service for service in services if service not in own])
     copies = _copies(audit, environment, [service for service in services if service not in {*own, *changed}])
     copied = [service for copy in copies for service in copy.services]
     written = [service for service in services if service not in {*own, *changed, *copied}]
-    steps = [f"run {_commands(audit, environment, list(dict.fromkeys(own.values())))}"] if own else []
-    steps += [f"for {open_findings.named([service])}: {text}" for service, text in changed.items()]
+    drills = list(dict.fromkeys(own.values()))
+    steps = [f"run {_commands(audit, environment, drills)}"] if own else []
+    steps += [f"for {_named([service])}: {text}" for service, text in changed.items()]
     if ready := [copy for copy in copies if copy.is_ready]:
-        names = open_findings.named([service for copy in ready for service in copy.services])
+        names = _named([service for copy in ready for service in copy.services])
         steps.append(f"copy a drill for {names}: `{NEUTRAL} init --with {','.join(copy.drill for copy in ready)}`")
-    steps += [
-        f"copy a drill for {open_findings.named(copy.services)}: {copy.commands(NEUTRAL)}" for copy in copies[len(ready) :]
-    ]
-    steps += [f"write a drill for {open_findings.named(written)}"] if written else []
-    return "; ".join(steps)
+    steps += [f"copy a drill for {_named(copy.services)}: {copy.commands(NEUTRAL)}" for copy in copies[len(ready) :]]
+    steps += [f"write a drill for {_named(written)}"] if written else []
+    return "; ".join(steps), _limit(
+        _due(audit, environment, drills), drills, when, others=bool(changed or copies or written)
+    )
+
+
+def _named(services: Sequence[str]) -> str:
+    return f"the service{'s' * (len(services) > 1)} {open_findings.named(services)}"
+
+
+def _due(audit: Audit, environment: str, drills: Sequence[str]) -> list[str]:
+    """Return those of ``drills`` that never ran in ``environment``, although their schedule asks for it."""
+    missed = [row for row in audit.missed if row.kind == NEVER_RAN]
+    never = {row.drill for row in missed if not row.elsewhere or row.environment == environment}
+    return [drill for drill in drills if drill in never]
+
+
+def _limit(due: Sequence[str], drills: Sequence[str], when: str, *, others: bool) -> str:
+    """Return the time limit of the next steps. ``due``: the drills among ``drills`` that are due at once. ``others``: True if there
+    are more steps, such as drills to copy or to write."""
+    if not due:
+        return when
+    if len(due) == len(drills):
+        return f"{AT_ONCE}; the other steps {when}" if others else AT_ONCE
+    return f"{AT_ONCE} for {open_findings.named(due)}; the others {when}"
 
 
 def _commands(audit: Audit, environment: str, drills: Sequence[str]) -> str:

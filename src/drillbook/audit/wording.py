@@ -223,8 +223,8 @@ def signing_step(audit: Audit) -> str:
 
 
 def record_sentences(audit: Audit) -> str:
-    """Return sentences about the record for the summary: its state and the next step, or the runs that are missing."""
-    return f"{record_state(audit)}. {signing_step(audit)}".rstrip() if audit.whole else missing(audit)
+    """Return sentences about a complete record for the summary: its state and the next step."""
+    return f"{record_state(audit)}. {signing_step(audit)}".rstrip()
 
 
 def assurance(audit: Audit, most: int | None = None) -> list[str]:

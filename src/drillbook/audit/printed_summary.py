@@ -1,0 +1,197 @@
+"""Printed page of the summary for management: how many alerts and services it shows, and how much of each."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import groupby
+
+from drillbook.audit import briefing, rehearsal_figures, services, summary_terms, unproven_reasons
+from drillbook.audit.alert import Alert
+from drillbook.audit.objective_states import ProvenRow
+from drillbook.audit.service_groups import TITLES
+from drillbook.audit.service_row import NEVER, ServiceRow
+from drillbook.audit.summary_layout import (
+    DENSE,
+    LEAST_ALERTS,
+    MEANS,
+    MOST_ALERTS,
+    NEVER_ROW,
+    NOTE,
+    OTHERS,
+    STANDING,
+    Layout,
+    RowSize,
+    alerts_height,
+    chosen,
+    layouts,
+    row_size,
+    services_height,
+    terms_height,
+)
+from drillbook.language.lists import leading
+from drillbook.report import remarks
+from drillbook.report.figures import count
+from drillbook.report.shortened import shortened
+
+STATE_LETTERS = 20
+"""Number of letters of a text about findings that fit in a line of the column `State`."""
+MOST_NAME = 26
+"""Largest number of letters of a service's name in a list of names."""
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """Content of the printed page. ``alerts``: number of the alerts; ``steps``: number of those with their next step;
+    ``rehearsals``: line with the figures of rehearsals, which is empty if the page has no room for it.
+    """
+
+    alerts: int
+    steps: int
+    layout: Layout
+    rehearsals: str
+    rows: Sequence[ServiceRow]
+    """Rows of all services."""
+
+    @property
+    def drilled(self) -> list[ServiceRow]:
+        """Rows of the services that were drilled, in their order on the page."""
+        return [row for row in self.rows if row.state != NEVER]
+
+    @property
+    def below(self) -> list[tuple[str, str]]:
+        """Names of the services in the table, with what a dense table does not show of their objectives."""
+        return [(services.named(row, self.rows), row.below) for row in self.drilled[: self.layout.rows] if row.below]
+
+    @property
+    def lines(self) -> list[tuple[str, str]]:
+        """Names of the services below the table that have a line with their figures, and these lines."""
+        shown = self.drilled[self.layout.rows : self.layout.figures]
+        return [(services.named(row, self.rows), row.line) for row in shown]
+
+    @property
+    def names(self) -> list[tuple[str, str]]:
+        """Groups of the services without figures, from the worst to the best: a title with the number of the services, and their
+        names."""
+        shown = {row.rank for row in self.drilled[: self.layout.figures]}
+        groups = [
+            (rank, list(members)) for rank, members in groupby(self.drilled[self.layout.figures :], key=lambda row: row.rank)
+        ]
+        return [
+            (
+                f"{TITLES[rank]} ({count(len(members), 'more service' if rank in shown else 'service')})",
+                ", ".join(shortened(services.named(row, self.rows), MOST_NAME) for row in members),
+            )
+            for rank, members in groups
+        ]
+
+    @property
+    def legend(self) -> str:
+        """Meanings of the signs that the page shows."""
+        return legend(self.drilled[: self.layout.figures])
+
+    def explains(self, term: str) -> bool:
+        """Return True if the page has the definition of ``term``."""
+        return summary_terms.on_paper(term, self.layout, rehearsals=bool(self.rehearsals))
+
+
+def legend(rows: Sequence[ServiceRow]) -> str:
+    """Return the meanings of the signs beside the figures of ``rows``."""
+    return remarks.legend(row.shown_marks for row in rows)
+
+
+def head_height(standing: str, means: Sequence[tuple[str, str]], never: tuple[int, str]) -> float:
+    """Return the height of the texts above the alerts, and of the row of the services that were never drilled.
+
+    ``never``: number and names of these services.
+    """
+    row = 22 + NEVER_ROW.height(never[1]) if never[0] else 0
+    return STANDING.height(standing) + sum(MEANS.height(text) + 1 for _, text in means) + row
+
+
+def of(rows: Sequence[ServiceRow], warnings: Sequence[Alert], head: float, exempt: str) -> Page:
+    """Return what the printed page shows. The line with the figures of rehearsals is left out if fewer services would have
+    figures beside it, or if only without it there is room for a table.
+
+    ``rows``: rows of all services. ``head``: see ``head_height``. ``exempt``: sentence below the table; a page with a dense table
+    leaves it out, because the head of the page tells the number of the exempt services.
+    """
+    drilled = [row for row in rows if row.state != NEVER]
+    wide = any(len(text) > DENSE.letters for row in drilled for goal in (row.rto, row.rpo) for text in _figure(goal))
+    sizes = [_size(row, rows, wide) for row in drilled]
+    lists, heights, shortest = _lists(warnings)
+    known = list(layouts(len(lists), shortest, len(drilled)))
+
+    def page(layout: Layout, told: str) -> Page:
+        return Page(*lists[layout.alerts], layout, told, rows)
+
+    def best(told: str) -> Page:
+        return page(
+            chosen(
+                known, lambda one: head + heights[one.alerts] + services_height(one, sizes) + _notes(page(one, told), exempt)
+            ),
+            told,
+        )
+
+    told = rehearsal_figures.line([(services.named(row, rows), row.rehearsed) for row in drilled])
+    most, without = best(told), best("")
+    as_good = most.layout.figures == len(drilled) and (most.layout.table or not without.layout.table)
+    return most if as_good else without
+
+
+def _notes(page: Page, exempt: str) -> float:
+    """Return the height of everything below the rows of services, and of the lines with the figures of services."""
+    notes = [page.legend, "" if page.layout.dense else exempt]
+    lines = [f"{title}: {names}" for title, names in page.names]
+    lines += [f"{summary_terms.REHEARSED}: {page.rehearsals}"] if page.rehearsals and page.layout.dense else []
+    return (
+        sum(NOTE.height(text) + 4 for text in notes if text)
+        + sum(OTHERS.height(text) + 6 for text in lines)
+        + terms_height([term for term in summary_terms.of(page.rows) if page.explains(term[0])])
+    )
+
+
+def _lists(warnings: Sequence[Alert]) -> tuple[list[tuple[int, int]], list[float], int]:
+    """Return the lists of alerts that the page may show, from the shortest to the longest, with their heights. Each list is told
+    by the number of its alerts, and by the number of those with their next steps. The last value is the number of the lists in
+    which alerts have no next steps.
+    """
+    least = min(MOST_ALERTS, max(LEAST_ALERTS, briefing.needed(warnings)))
+    numbers = [len(leading(warnings, number)[0]) for number in range(least, MOST_ALERTS + 1)]
+    lists = [(numbers[0], steps) for steps in range(numbers[0])] + [(number, number) for number in numbers]
+    heights = [
+        alerts_height(
+            [str(alert) if at < steps else f"{alert.text} {alert.deadline}" for at, alert in enumerate(warnings[:number])],
+            briefing.hidden(warnings[number:]),
+            steps=steps < number,
+        )
+        for number, steps in lists
+    ]
+    return lists, heights, numbers[0]
+
+
+def _size(row: ServiceRow, rows: Sequence[ServiceRow], wide: bool) -> RowSize:
+    """Return the height of the row of one service in each of three forms: with all details, without details, and as a line of
+    text below the table. ``rows``: rows of all services. ``wide``: True if the columns with figures are so wide that the text in
+    the columns `State` and `Objectives set` has more lines.
+    """
+    goals = (("rto", row.rto, (row.restored,), ()), ("rpo", row.rpo, (row.would_lose, row.set_by), row.losses))
+    unmet = [[f"? {goal.lacking}" for goal in row.unmet if goal.key == key] for key, _, _, _ in goals]
+    state = 2 + math.ceil(len(row.beside) / STATE_LETTERS)
+    dense = max(1 + (1 + wide) * len(row.more), wide + state)
+    return row_size(
+        (row.service, row.environment),
+        (max(2 + 2 * len(row.more) + 3 * len(unproven_reasons.without_column(row.unmet)), state), dense),
+        [[*lacks, *_figure(goal), *lost, *more] for lacks, (_, goal, more, lost) in zip(unmet, goals, strict=True)],
+        [
+            [*(() if goal else lacks[:1]), *_figure(goal), *lost]
+            for lacks, (_, goal, _, lost) in zip(unmet, goals, strict=True)
+        ],
+        f"{services.named(row, rows)}: {row.line}",
+        f"{services.named(row, rows)}: {row.below}" if row.below else "",
+    )
+
+
+def _figure(row: ProvenRow | None) -> tuple[str, ...]:
+    return (f"{row.measured}{row.mark}", f"{row.aim}, {row.drill}") if row else ("not measured", "no drill sets it")
