@@ -31,7 +31,9 @@ def verified(bench, name=""):
 
 def last(said):
     """State of the record, which stands before the next step or the number of drills."""
-    return re.findall(r"The record is .*?(?=\. (?:Next[:,]|\d+ runs? of|\d+ of the|All \d|The only drill|No run))", said)[-1]
+    return re.findall(
+        r"The record is .*?(?=\. (?:Next[:,]|Exit \d|\d+ runs? of|\d+ of the|All \d|The only drill|No run))", said
+    )[-1]
 
 
 def test_a_run_that_ends_while_the_audit_reads_the_journals_is_not_missing(bench, audit, monkeypatch):

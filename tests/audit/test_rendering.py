@@ -239,7 +239,7 @@ def test_the_summary_fits_and_names_what_is_wrong(tmp_path, capsys):
     run(tmp_path, "broken")
     out = capsys.readouterr().out
     assert out.splitlines()[-1].startswith("Fully proven: 0 of 2 services")
-    assert "  The record is not complete: 2 problems.\n" in out
+    assert "  The record is not complete: 2 problems. Exit 3.\n" in out
     assert out.splitlines()[0] == "Recovery drills from 2026-01-01 to 2026-12-31 (as of 2026-11-27)"
     assert "missing-run" in out
     assert "damaged" in out

@@ -71,3 +71,21 @@ def test_a_plan_without_an_alert_tells_the_observer_before_there_is_a_figure(boo
     (row,) = [row for row in audited(book).proven if row.key == "detect"]
     assert (row.by_probe, row.measured_s) == (True, None)
     assert row.named == "Detection by the drill's probe"
+
+
+def test_the_end_names_the_run_whose_changes_are_left_the_commands_and_the_exit_status(book, capsys):
+    """A reader of the terminal alone must not search the page for the run and the command."""
+    audit = audited(stories.year(book))
+    (left,) = [row.run for row in audit.runs if row.residue]
+    desk._print(audit, Path("out"))
+    screen = " ".join(capsys.readouterr().out.split())
+    assert f"1 run left changes that are not recorded as undone ({left})." in screen
+    assert " Exit 3. " in screen
+    steps = screen.partition(" Next ")[2]
+    assert steps.startswith(f"undo the changes of {next(row for row in audit.runs if row.residue).drill} in lab")
+    assert f"drill.recover {left}" in steps
+
+
+def test_a_period_without_anything_to_do_at_once_has_no_next_steps(book, capsys):
+    desk._print(audited(book), Path("out"))
+    assert " Next " not in capsys.readouterr().out

@@ -11,6 +11,7 @@ from drillbook.audit.records import IN_PROGRESS, Record, planned_services
 from drillbook.installation.program_name import NEUTRAL, as_called
 from drillbook.journal.run_files import PAGE
 from drillbook.judge.verdicts import CONTROLLER_DIED, Verdict
+from drillbook.language.lists import listed
 from drillbook.report import next_steps, open_findings, rehearsal_results, remarks
 from drillbook.report.figures import count, link, utc_minute
 from drillbook.report.rows import findings_of, settled_rows, settled_sentence
@@ -20,6 +21,9 @@ RECOVERED, CLOSED, UNFINISHED = "recovered since", "closed since", "unfinished"
 """Words for a run that a later recovery completed, for a run whose remaining changes a person closed, and for a run whose
 controller died and that still needs a recovery.
 """
+
+MOST_LEFT = 2
+"""Largest number of runs that the sentence about changes that are not undone names."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -230,9 +234,11 @@ def _state(record: Record, key: str) -> str:
 
 
 def changes_left(rows: Sequence[RunRow]) -> str:
-    """Return a sentence with the number of runs whose changes are not recorded as undone. It is empty if there are none."""
-    left, closed = sum(bool(row.residue) for row in rows), sum(bool(row.closed) for row in rows)
+    """Return a sentence with the number and the names of the runs whose changes are not recorded as undone. It is empty if there
+    are none.
+    """
+    left, closed = [row.run for row in rows if row.residue], sum(bool(row.closed) for row in rows)
     if not left:
         return ""
     by_person = f"; {closed} of them {'was' if closed == 1 else 'were'} closed by a named person" if closed else ""
-    return f"{count(left, 'run')} left changes that are not recorded as undone{by_person}."
+    return f"{count(len(left), 'run')} left changes that are not recorded as undone ({listed(left, MOST_LEFT)}){by_person}."

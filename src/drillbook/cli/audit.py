@@ -28,6 +28,7 @@ from drillbook.audit import (
     summary,
     wording,
 )
+from drillbook.audit.alert_commands import commands_at_once
 from drillbook.audit.assurance import assure
 from drillbook.audit.content import Audit
 from drillbook.audit.period import Period
@@ -45,11 +46,12 @@ from drillbook.project.project import Project
 from drillbook.report import publish
 from drillbook.report.audit_pages import AUDIT, SUMMARY
 from drillbook.report.figures import one_line
+from drillbook.report.terminal.next_steps import shown_steps
 from drillbook.report.terminal.prose import Prose
 from drillbook.report.terminal.tables import COLOURS
 from drillbook.report.terminal.whole_words import WholeWords
 
-MOST_LINES, MOST_NAMES = 10, 2
+MOST_LINES, MOST_NAMES, MOST_STEPS = 10, 2, 3
 UNBROKEN = ("environment", "when")
 """Columns whose cells are never broken or cut on a narrow terminal."""
 
@@ -81,6 +83,10 @@ def audit(project: Project, since: str, until: str, out: str = "", anchor: str =
     if folder.parent.resolve() == project.reports.resolve():
         run_index.link_audit(project, runs)
     _print(made, folder)
+    return _status(made)
+
+
+def _status(made: Audit) -> Exit:
     return Exit.OK if made.vouched else Exit.UNVERIFIED
 
 
@@ -150,6 +156,8 @@ def _print(made: Audit, folder: Path) -> None:
     rows = summary.service_rows(made)
     if standing := summary.standing(rows):
         out.print(Prose(Text(standing), 2))
+    if steps := commands_at_once(made, MOST_STEPS):
+        out.print(shown_steps([(one_line(what), as_called(command)) for what, command in steps], above=0))
     colour = COLOURS[summary.tone(made, rows)]
     out.print(Prose(Text(summary.headline(rows), style=f"bold {colour}"), 0))
 
@@ -171,7 +179,8 @@ def _print_record(out: Console, made: Audit) -> None:
     colour = "red" if not made.whole else "green" if made.runs and made.vouched else "yellow"
     state = Text(f"{wording.record_state(made)}.", style=colour)
     step = wording.signing_step(made)
-    out.print(Prose(state.append(f" {step}" if step else "", style="default"), 2))
+    state.append(f" {step}" if step else "", style="default")
+    out.print(Prose(state.append(f" Exit {_status(made)}.", style="dim"), 2))
 
 
 def _print_more(out: Console, more: int) -> None:

@@ -1,0 +1,42 @@
+"""Commands of the alerts that ask for something at once, for the end of the audit on a terminal."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from itertools import islice
+
+from drillbook.audit.alert import AT_ONCE, Alert, Topic
+from drillbook.audit.alert_causes import listed
+from drillbook.audit.content import Audit
+from drillbook.audit.run_rows import recover
+
+COMMAND = re.compile(r"`([^`]+)`")
+
+
+def commands_at_once(audit: Audit, most: int) -> list[tuple[str, str]]:
+    """Return at most ``most`` commands, each with its purpose before it: of the alerts that ask for something at once, the most
+    urgent first. An alert without a command is left out.
+    """
+    purposes: dict[str, str] = {}
+    for purpose, command in _commands(audit):
+        purposes.setdefault(command, purpose)
+    return [(purpose, command) for command, purpose in islice(purposes.items(), most)]
+
+
+def _commands(audit: Audit) -> Iterator[tuple[str, str]]:
+    for alert in (alert for alert in listed(audit) if alert.when == AT_ONCE):
+        found = COMMAND.search(recover(alert.run) if alert.topic is Topic.LEFT else alert.step)
+        if found:
+            yield _purpose(alert, found[1]), found[1]
+
+
+def _purpose(alert: Alert, command: str) -> str:
+    """Return the purpose of the first command of an alert, such as ``run api-down in lab again``."""
+    if alert.topic is Topic.LEFT:
+        return f"undo the changes of {alert.about}"
+    if " drill.recover " in command:
+        return f"recover {alert.about}"
+    if alert.topic is Topic.NEVER_RAN:
+        return "run what never ran" if " drill " in command else "see what never ran"
+    return f"run {alert.about} again" if alert.topic is Topic.RUN_AGAIN and alert.about else str(alert.topic)
