@@ -7,7 +7,7 @@ import pytest
 
 from drillbook.cli import due, overview
 from drillbook.journal.run_state import RunStates
-from drillbook.project import newest_runs
+from drillbook.project import newest_runs, run_index
 from drillbook.project.project import Project
 from drillbook.report import publish
 from tests.cli.test_overview import Shelf
@@ -68,4 +68,5 @@ def test_only_a_run_with_a_reservation_costs_the_import_of_the_remarks(shelf, ow
         result["steps"] = [step for step in result["steps"] if not step["id"].startswith("backup.")]
         result["started"] = "2026-11-28T19:30:00Z"
         path.write_text(json.dumps(result))
+    run_index.write(Project(shelf.root))  # or the list would write it, and so import the reports
     assert ("drillbook.report.remarks" in imported(shelf.root, "drill.list")) == own
