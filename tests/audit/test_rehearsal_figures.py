@@ -13,6 +13,7 @@ from drillbook.audit.content import as_data
 from drillbook.audit.service_groups import Group
 from drillbook.catalog import entries
 from drillbook.cli import audit as desk
+from drillbook.sdk.backup import UNKNOWN_S
 from tests.audit import stories
 from tests.audit.stories import BASIS, REHEARSE, SITE, Book
 from tests.audit.test_chain import audited
@@ -88,6 +89,8 @@ def test_an_rpo_with_a_reservation_keeps_it_after_a_rehearsal_and_its_note_says_
     (row,) = [row for row in noted if row.reserved]
     note = f"routine restored a routine backup, 8 min 4 s \u00b1 1 s old; {rehearsal_figures.STAYS}"
     assert row.notes == (*goal.notes, note)
+    older = replace(rehearsal, basis=f"end of the dump; {UNKNOWN_S}")
+    assert older.figure == older.lost == "at least 8 min 3 s"
     assert [row for row in noted if not row.reserved] == [row for row in passed.proven if not row.reserved]
     known = replace(passed, proven=noted, rehearsed=(rehearsal,))
     assert not [one for one in alerts(known) if "the drill itself took" in one.text]
@@ -99,6 +102,45 @@ def test_an_rpo_with_a_reservation_keeps_it_after_a_rehearsal_and_its_note_says_
         replace(rehearsal, service="x"),
     ):
         assert tuple(rehearsal_figures.noted(passed.proven, [other])) == passed.proven
+
+
+TAKES = """\
+drill: site-lost
+title: The site is saved and lost
+service: site
+objectives: {}
+guard: {environments: [lab]}
+backup:
+  - command.run: {argv: ["save", "it"], effect: write}
+    hosts: app-1
+verify:
+  - command.run: {argv: ["true"], effect: read}
+    hosts: app-1
+"""
+
+
+@pytest.mark.parametrize(
+    ("text", "taken_at", "during"),
+    [
+        (TAKES, "2026-03-10T08:00:05+00:00", True),
+        (TAKES, "2026-03-10T07:59:59+00:00", False),
+        (TAKES, "2026-03-10T08:30:00+00:00", False),
+        (TAKES.replace("effect: write", "effect: read"), "2026-03-10T08:00:05+00:00", False),
+        (TAKES.replace("service: site", "service: copy"), "2026-03-10T08:00:05+00:00", False),
+    ],
+    ids=["during", "before", "after", "a drill that only reads", "another service"],
+)
+def test_a_backup_that_was_taken_while_a_drill_saved_the_service_is_no_routine_backup(book, text, taken_at, during):
+    other = book.run("2026-03-10T08:00:00", drill="site-lost", text=text, hosts=SITE)
+    other.phase(0.0, 9.0, "backup").phase(9.0, 10.0, "verify").end().close()
+    rehearse(book, taken_at=taken_at)
+    audit = audited(book)
+    row = only(audit)
+    words = "a backup that was taken while the drill site-lost ran" if during else ""
+    assert (row.taken, row.during, row.tells_age) == (words, during, not during)
+    (covered,) = [row for row in audit.coverage if row.service == "nightly"]
+    assert covered.taken == words
+    assert plain(html.render(audit)).count(f"with {words}" if during else "while the drill") == (2 if during else 0)
 
 
 def test_a_drill_with_a_fault_is_no_rehearsal(book):

@@ -101,6 +101,10 @@ def test_size_duration_and_age_of_the_newest_restore(tmp_path):
     ]
     (one,) = figures(tmp_path, result(1, steps=steps), result(2))
     assert one.last_restore() == {"backup_age_s": 3600.0, "bytes": 4000.0, "seconds": 2.0}
+    steps[1]["facts"] = facts | {"backup": {"error_s": 600.5}}
+    (tmp_path / "another").mkdir()
+    (one,) = figures(tmp_path / "another", result(1, steps=steps), result(2))
+    assert one.last_restore()["backup_age_s"] == 4200.5, "the data may be older than the time of the backup"
 
 
 OWN_BACKUP = [

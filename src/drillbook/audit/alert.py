@@ -44,6 +44,7 @@ class Topic(StrEnum):
     RESERVED = "figures with reservations"
     GAPS = "months without a run"
     """Services that were not drilled in a part of the period. The unit may also be a quarter or a year."""
+    OLD_BACKUPS = "routine backups too old"
     REHEARSED = "rehearsals only"
     NO_RPO = "services without an RPO"
     EXEMPT = "unconfirmed backups"

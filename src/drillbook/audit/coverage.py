@@ -10,7 +10,7 @@ from typing import Any, Protocol, TypeVar
 
 from drillbook.audit.period import Period
 from drillbook.audit.records import Record, planned_services
-from drillbook.audit.run_evidence import recovered, sources_planned, sources_restored, taken_by_run
+from drillbook.audit.run_evidence import recovered, source_taken_during, sources_planned, sources_restored, taken_by_run
 from drillbook.inventory.inventory import Inventory
 from drillbook.judge.result import Objective
 from drillbook.judge.verdicts import Verdict
@@ -247,7 +247,7 @@ def _restored(row: tuple[str, str], runs: Sequence[Record]) -> tuple[str, str]:
     environment, name = row
     for run in sorted(runs, key=lambda run: (run.started or "", run.name), reverse=True):
         if run.environment == environment and name in sources_restored(run):
-            return run.started or "", taken_by_run(run, name)
+            return run.started or "", taken_by_run(run, name) or source_taken_during(run, name, runs)
         if run.environment == environment and run.verdict == Verdict.FAILED and name in sources_planned(run):
             return "", ""
     return "", ""

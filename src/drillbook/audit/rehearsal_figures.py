@@ -13,11 +13,12 @@ from typing import Any
 from drillbook.audit.coverage import by_drill
 from drillbook.audit.objective_states import ProvenRow
 from drillbook.audit.records import UNKNOWN, Record, planned_services, planned_steps
+from drillbook.audit.run_evidence import taken_during
 from drillbook.judge.result import StepResult
 from drillbook.judge.verdicts import Verdict
 from drillbook.language.lists import leading
 from drillbook.report import rehearsal_results, remarks
-from drillbook.report.figures import count, figure, one_line, readable, size, took
+from drillbook.report.figures import count, one_line, readable, size, took
 from drillbook.report.markdown_syntax import code, escape, table
 
 MEASURES = {rehearsal_results.MEASURE: "from", "loss.measure": "service"}
@@ -77,9 +78,13 @@ class RehearsedRow:
     it."""
     notes: tuple[str, ...]
     taken: str = ""
-    """Text which says that the rehearsal, or an earlier run of a drill, took the backup. It is empty for any other backup."""
+    """Text which says that the rehearsal, or a run of another drill, took the backup, or that the backup was taken while such a
+    drill ran. It is empty for any other backup.
+    """
     stored: bool = False
     """True for a backup that Drillbook stored. The age of such a backup is known only if a step found it in the store."""
+    during: bool = False
+    """True if the backup was only taken while a drill ran. A later run of the rehearsal may find a routine backup."""
 
     @property
     def share(self) -> str:
@@ -111,7 +116,7 @@ class RehearsedRow:
         taken."""
         if self.loss_s is None:
             return NOT_MEASURED
-        return figure(self.loss_s, self.error_s) if self.error_s else took(self.loss_s)
+        return rehearsal_results.loss_figure(self.loss_s, self.error_s, self.basis)
 
 
 def rehearsed(runs: Sequence[Record]) -> list[RehearsedRow]:
@@ -128,8 +133,10 @@ def rehearsed(runs: Sequence[Record]) -> list[RehearsedRow]:
         if passed:
             newest, notes = passed[-1], _newest(mine[-1], passed[-1])
             runs_of = (len(mine), len(passed))
-            rows += [_row(head, newest, step, runs_of, notes) for step in _restores(newest)]
-            rows += [_stored_row(head, newest, step, runs_of, notes) for step in _stored(newest)]
+            rows += [_placed(_row(head, newest, step, runs_of, notes), newest, step, runs) for step in _restores(newest)]
+            rows += [
+                _placed(_stored_row(head, newest, step, runs_of, notes), newest, step, runs) for step in _stored(newest)
+            ]
         elif mine:
             untried = all(record.verdict == Verdict.NOT_RUN for record in mine)
             notes = ("it was not run here" if untried else "no rehearsal of the period passed",)
@@ -146,6 +153,16 @@ def largest(rows: Iterable[RehearsedRow]) -> RehearsedRow | None:
     """Return the row with the largest sum of measured loss and measurement error. Returns None when no loss was measured."""
     known = (row for row in rows if row.loss_s is not None)
     return max(known, key=lambda row: (row.loss_s or 0.0) + (row.error_s or 0.0), default=None)
+
+
+def beyond(row: RehearsedRow, target_s: float) -> str:
+    """Return words for an age of a backup that is larger than an RPO of ``target_s`` seconds, such as ``more than``. The result is
+    empty if the age is not larger.
+    """
+    loss, error = row.loss_s or 0.0, row.error_s or 0.0
+    if loss - error > target_s:
+        return "more than"
+    return "perhaps more than" if loss + error > target_s else ""
 
 
 def noted(goals: Iterable[ProvenRow], rows: Sequence[RehearsedRow]) -> Iterator[ProvenRow]:
@@ -270,6 +287,12 @@ def _stored_row(
         _taken(record, step),
         stored=True,
     )
+
+
+def _placed(row: RehearsedRow, record: Record, step: StepResult, runs: Sequence[Record]) -> RehearsedRow:
+    """Return ``row`` with the drill that ran when the backup was taken, if there was one."""
+    text = "" if row.taken else taken_during(record, step, runs)
+    return replace(row, taken=text, during=True) if text else row
 
 
 def _taken(record: Record, step: StepResult) -> str:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Sequence
 
+from drillbook.audit import old_backups
 from drillbook.audit.alert import NEXT_RUN, NEXT_RUNS, Alert, Topic, drill_key, is_open, joint_owner, owner_of
 from drillbook.audit.content import Audit
 from drillbook.audit.objective_states import ProvenRow
@@ -42,7 +43,7 @@ def of(audit: Audit, owners: dict[tuple[str, str], str], told: Collection[str] =
     """Return alerts about objectives that are met with a reservation. Each environment has one alert for each kind of
     reservation. ``told``: drills, such as ``cache-lost in lab``, whose own alert tells their reservations. They get no alert here.
     Only if other drills restored a backup that they took themselves, the alert about these names them too, because all of them
-    have the mark.
+    have the mark. Alerts about routine backups that are too old for an RPO follow.
     """
     known = [goal for goal in audit.proven if goal.reserved]
     for environment in sorted({goal.environment for goal in known}):
@@ -59,6 +60,7 @@ def of(audit: Audit, owners: dict[tuple[str, str], str], told: Collection[str] =
                 when = NEXT_RUN if len(set(drills)) == 1 else NEXT_RUNS
                 text = f"{_states(environment, goals)}{why}"
                 yield Alert(text, step, who, when, topic=Topic.RESERVED, otherwise=otherwise)
+    yield from old_backups.of(audit, owners)
 
 
 def _states(environment: str, goals: Sequence[ProvenRow]) -> str:
@@ -115,7 +117,7 @@ def _routine_proofs(audit: Audit, goals: Sequence[ProvenRow]) -> tuple[str, str]
 def _ways(audit: Audit, goals: Sequence[ProvenRow], what: str) -> str:
     """Return the commands that run, copy or write drills which restore a routine backup of each service in ``goals``. No drill
     is copied or written for a service of a lab that has no routine backups of it. ``what``: words for the drills."""
-    others = {(row.environment, row.drill) for row in audit.rehearsed if row.taken}
+    others = {(row.environment, row.drill) for row in audit.rehearsed if row.taken and not row.during}
     runs = {run.run: run for run in audit.runs}
     known: dict[str, str] = {}
     copied: dict[str, str] = {}

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from drillbook.audit.records import Record, planned_steps
 from drillbook.errors import DrillbookError
@@ -10,6 +10,7 @@ from drillbook.inventory.inventory import Inventory
 from drillbook.judge.result import Injection, StepResult
 from drillbook.judge.verdicts import Verdict
 from drillbook.report import remarks
+from drillbook.report.figures import moment, one_line
 from drillbook.report.proven_restore import Outcome
 from drillbook.report.restore_steps import restored_backup, restores
 from drillbook.report.rows import rows_of
@@ -73,6 +74,39 @@ def taken_by_drill(record: Record) -> str:
     empty for any other run.
     """
     return "" if taken_by_run(record) else remarks.taken_by_drill(_steps(record))
+
+
+def taken_during(record: Record, step: StepResult, runs: Sequence[Record]) -> str:
+    """Return a text which names the drill that ran when the backup that ``step`` restored was taken. A drill takes backups, so
+    such a backup is perhaps no routine backup. The result is empty if no other run of ``runs`` took backups of the same service
+    at that time, and if the time of the backup is unknown.
+    """
+    backup = step.facts.get("backup")
+    at = moment(str(backup.get("taken_at"))) if isinstance(backup, Mapping) else None
+    if at is None:
+        return ""
+    place = (record.environment, record.service)
+    for other in runs:
+        began, ended = moment(other.started or ""), moment(other.ended)
+        if other.run == record.run or (other.environment, other.service) != place or not (began and ended):
+            continue
+        if began <= at <= ended and _takes_backups(other):
+            return f"a backup that was taken while the drill {one_line(other.drill)} ran"
+    return ""
+
+
+def _takes_backups(record: Record) -> bool:
+    """Return True if the plan of the run has a step of the phase `backup` that does more than read."""
+    return any(step["id"].startswith("backup.") and step.get("effect") != "read" for step in planned_steps(record))
+
+
+def source_taken_during(record: Record, source: str, runs: Sequence[Record]) -> str:
+    """Return the text of ``taken_during`` for the restores of the backup ``source`` in ``record``, if it is true of all of
+    them.
+    """
+    names = _sources(record)
+    texts = [taken_during(record, step, runs) for step in _restores(record) if names.get(step.id) == source]
+    return texts[0] if texts and all(texts) else ""
 
 
 def _sources(record: Record) -> dict[str, str]:

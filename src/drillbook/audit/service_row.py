@@ -59,6 +59,8 @@ class ServiceRow:
     """Figures of rehearsals. They prove no objective."""
     probed: bool = False
     """True when a drill of the service has an objective on detection, and awaits no alert."""
+    rpo_target_s: float | None = None
+    """Shortest RPO that a drill of the service sets, in seconds."""
     losses: tuple[str, ...] = ()
     """Texts about known losses of data, such as a number of rows, in other drills than the drill that measured ``rpo``."""
     without_rpo: tuple[str, ...] = ()
@@ -74,7 +76,10 @@ class ServiceRow:
     def would_lose(self) -> str:
         """Text with the largest loss that a rehearsal measured, for the column of the RPO."""
         _, text = rehearsal_figures.brief(self.rehearsed)
-        return f"rehearsed: {text}" if text else ""
+        largest = rehearsal_figures.largest(self.rehearsed)
+        told = largest.tells_age and self.rpo_target_s is not None if largest else False
+        words = rehearsal_figures.beyond(largest, self.rpo_target_s or 0.0) if largest and told else ""
+        return f"rehearsed: {text}{f', {words} the RPO permits' if words else ''}" if text else ""
 
     @property
     def set_by(self) -> str:

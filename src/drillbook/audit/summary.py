@@ -190,6 +190,7 @@ def _row(audit: Audit, covered: CoverageRow) -> ServiceRow:
         kinds=", ".join(f"{number} {short}" for short, number in Counter(row.short for row in counted).items()),
         rto=_longest(goals, "rto"),
         rpo=(rpo := _longest(goals, "rpo")),
+        rpo_target_s=min((row.target_s for row in goals if row.key == "rpo"), default=None),
         keys=frozenset(row.key for row in goals),
         keeps_data=covered.keeps_data,
         beside=open_findings.counted(open_findings.grave(seen)),

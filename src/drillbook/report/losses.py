@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from drillbook.judge.result import RunView, StepView
-from drillbook.report import remarks
+from drillbook.report import rehearsal_results, remarks
 from drillbook.report.figures import bounded, error_digits, figure, readable, rounded_up, seconds, shown, took, utc
 from drillbook.report.markdown_syntax import escape, table
 
@@ -13,7 +13,8 @@ NOTE = (
     "A loss is the time from the newest data in the backup to the moment at which the data was lost. If a step names no "
     "such moment, the time of the step is used. The column Basis names the clock from which the time of the newest data "
     "was taken. The error tells by how much the time of the newest data may be wrong. The loss may be wrong by the same "
-    "amount. A loss of “at most” some time already includes its error."
+    "amount. A loss of “at most” some time already includes its error. A loss of “at least” some time is a lower limit: the data "
+    "may be older by the unknown duration of the backup job."
 )
 
 
@@ -65,12 +66,13 @@ def _measured(step: StepView) -> bool:
 
 def _row(step: StepView) -> LossRow:
     facts, told = step.result.facts, step.result.facts.get("error_s")
+    loss = float(facts["loss_s"])
     error, newest = float(told) if isinstance(told, int | float) else None, facts.get("newest_moment")
     return LossRow(
         f"{step.name or step.result.action} ({step.result.id})",
-        figure(float(facts["loss_s"]), error),
+        rehearsal_results.at_least(loss, error, str(facts["basis"])) or figure(loss, error),
         utc(str(newest)) if newest else "",
-        _error(float(facts["loss_s"]), error),
+        _error(loss, error),
         readable(shown(facts["basis"])),
     )
 

@@ -6,6 +6,7 @@ the check of the backup cannot detect.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -15,6 +16,7 @@ from drillbook.report import remarks
 from drillbook.report.figures import count, figure, one_line, readable, size, took, utc
 from drillbook.report.markdown_syntax import prose, table
 from drillbook.report.restore_steps import AnyStep, Told, restores
+from drillbook.sdk.backup import UNKNOWN_S
 
 TIMED = (
     "timed inside the restore step by the controller's monotonic clock, without sampling error; the clock Restore counts the "
@@ -175,7 +177,19 @@ def loss(measured: Mapping[str, Any]) -> str:
     value, error = measured.get("loss_s"), measured.get("error_s")
     if value is None or remarks.printed(measured):
         return ""
-    return figure(value, error) if error else took(value)
+    return loss_figure(value, error, str(measured.get("basis", "")))
+
+
+def loss_figure(value: float, error: float | None, basis: str) -> str:
+    """Return the text of a measured loss, whose time is explained by ``basis``."""
+    return at_least(value, error, basis) or (figure(value, error) if error else took(value))
+
+
+def at_least(value: float, error: float | None, basis: str) -> str:
+    """Return the lower limit of a loss, if ``basis`` says that the data may be older by an unknown duration. Otherwise return an
+    empty text.
+    """
+    return f"at least {took(max(0.0, math.floor(value - (error or 0.0))))}" if UNKNOWN_S in basis else ""
 
 
 def unsampled(measured: Mapping[str, Any]) -> str:

@@ -29,6 +29,10 @@ class Backup:
     until: datetime | None = None
     """For sources with point-in-time recovery: newest time to which this backup can be restored. It is None for other sources.
     """
+    began: datetime | None = None
+    """Time at which the backup began, according to a record in the backup itself. The data is from then. It is None if the backup
+    has no such record.
+    """
     facts: Mapping[str, Any] = field(default_factory=dict)
     """Further facts about the backup from the list of the backup tool, as JSON values."""
 
@@ -48,6 +52,10 @@ class Backup:
             **({"until": stamp(self.until)} if self.until else {}),
             **self.facts,
         }
+
+
+UNKNOWN_S = "the duration of the backup job is unknown, and is not included in the error of this time"
+"""End of a text about the time of a backup if the data may be older than this time by an unknown duration."""
 
 
 def stamp(moment: datetime) -> str:

@@ -14,6 +14,7 @@ from drillbook.errors import NotReady, StepFailed
 from drillbook.findings import Finding
 from drillbook.sdk import host_encryption
 from drillbook.sdk.action import Context
+from drillbook.sdk.backup import UNKNOWN_S
 from drillbook.sdk.backup_beginning import LIMIT, Beginning, beginning_of, lines_of
 from drillbook.sdk.backup_places import Place, Printed, StoredFile, matching, place_of
 from drillbook.sdk.backup_source import Backup, BackupSource, need_programs
@@ -34,11 +35,6 @@ _PERHAPS_OTHER = ("backup-damaged", "backup-empty", "backup-incomplete", "backup
 """Codes of findings which can mean that a file is not a backup, but some other file in the backup folder."""
 _FIRST = 4096
 """Number of bytes that show whether a file is a backup of a kind."""
-UNKNOWN_S = "the duration of the backup job is unknown, and is not included in the error of this time"
-"""Text at the end of ``Backup.basis`` when the time of a backup is the time at which the backup job ended.
-
-The data is older than this time by the duration of the job.
-"""
 
 
 class FileBackups(BackupSource):

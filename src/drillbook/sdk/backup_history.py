@@ -77,6 +77,23 @@ def judge(moments: Sequence[Moment], *, now: datetime, max_age: float | None, ev
     return [*findings, *late, *_gaps(past, now, every), *_size(past)]
 
 
+def too_old_by_record(
+    name: str, data: datetime, told: str, *, at: datetime, max_age: float | None, every: float | None
+) -> list[Finding]:
+    """Return a finding if the data of one backup is too old according to a record in the backup itself. A copy of an old backup
+    may have a new modification time, which then says nothing about the data.
+
+    ``name``: name of the backup; ``data``: time of its data; ``told``: text with this time and the place of the record;
+    ``at``: time at which the data must not be older than permitted, such as now or the time of the backup in the list;
+    ``max_age``, ``every``: as for ``judge``.
+    """
+    limit = max_age if max_age is not None else LATE * every if every is not None else None
+    if limit is None or (at - data).total_seconds() <= limit:
+        return []
+    wanted = f"data from {Duration(limit)} before {_named(Moment(at))} or later"
+    return [finding("backup-too-old", title=name, wanted=wanted, measured=told)]
+
+
 def _age(moment: Moment, now: datetime) -> float:
     """Return the age of the backup in seconds at the time ``now``."""
     return (now - moment.taken_at).total_seconds()

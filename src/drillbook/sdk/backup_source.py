@@ -86,7 +86,11 @@ class BackupSource(Service):
     """
 
     service: str = Field(default="", description="Name of the service whose data is backed up.")
-    max_age: Duration | None = Field(default=None, gt=0, description="Largest permitted age of the newest backup.")
+    max_age: Duration | None = Field(
+        default=None,
+        gt=0,
+        description="Largest permitted age of the newest backup. A record in the backup itself, such as the start of a dump, counts if it is older than the time of the file.",
+    )
     every: Duration | None = Field(
         default=None, gt=0, description="Interval of the backup schedule. A longer time between two backups is a finding."
     )

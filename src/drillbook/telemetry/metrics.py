@@ -122,7 +122,7 @@ FAMILIES: Mapping[str, tuple[str, tuple[str, ...]]] = {
         SUBJECT,
     ),
     "backup_age_seconds": (
-        "Age of the backup, in the newest run that measured a restore or the age of a backup.",
+        "Largest possible age of the backup, in the newest run that measured a restore or the age of a backup.",
         SUBJECT,
     ),
     "restore_size_bytes": (

@@ -94,7 +94,7 @@ class RunFigures:
 
     @property
     def restore(self) -> Mapping[str, float]:
-        """Return ``backup_age_s`` (age of the restored backup), ``bytes`` and ``seconds`` (size and duration of the
+        """Return ``backup_age_s`` (largest possible age of the restored backup), ``bytes`` and ``seconds`` (size and duration of the
         restore), each from the last step of the run that measured it. Values that were not measured are left out. The result
         is empty when the steps are malformed.
         """
@@ -110,7 +110,7 @@ class RunFigures:
             if step.get("status") != "done":
                 continue
             if isinstance(facts.get("age_s"), int | float) and not str(step["id"]).startswith("verify"):
-                figures["backup_age_s"] = float(facts["age_s"])
+                figures["backup_age_s"] = float(facts["age_s"]) + _error(facts.get("backup"))
             if str(step["id"]).startswith("restore."):
                 figures.update(_restored(facts, step.get("seconds")))
         return figures
@@ -124,6 +124,12 @@ class RunFigures:
 def _known(told: Mapping[str, Any]) -> Objective | None:
     """Return an objective of a result. Fields that only newer versions of Drillbook know are ignored."""
     return Objective.model_validate({key: told[key] for key in Objective.model_fields if key in told}) if told else None
+
+
+def _error(backup: Any) -> float:
+    """Return the largest known error of the time of a backup, in seconds: its data may be older than this time."""
+    error = backup.get("error_s") if isinstance(backup, dict) else None
+    return float(error) if isinstance(error, int | float) else 0.0
 
 
 def _restored(facts: Mapping[str, Any], seconds: Any) -> dict[str, float]:

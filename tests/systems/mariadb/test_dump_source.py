@@ -52,6 +52,23 @@ def test_a_whole_dump_has_no_finding(tmp_path, server, whole, end):
     assert ("changed characters" in " ".join(facts["not_covered"])) is (end == "sql")
 
 
+@pytest.mark.parametrize("end", ["sql", "sql.gz"])
+def test_a_dump_that_was_copied_with_a_new_time_is_as_old_as_its_last_line(tmp_path, server, whole, end):
+    """The file is new, and its last line tells that the dump was completed a year ago."""
+    last = whole.rindex(b"-- Dump completed on ")
+    year = whole[last + 21 : last + 25]
+    old = whole[:last] + whole[last:].replace(year, b"%d" % (int(year) - 1), 1)
+    place = saved(tmp_path, server, packed(old, "gz") if end.endswith("gz") else old, end, max_age="26h")
+    with pytest.raises(StepFailed) as failure:
+        place.run("backup.check", service="nightly")
+    assert codes(failure) == ["backup-too-old"]
+    (problem,) = failure.value.findings
+    assert re.match(r"completed at \d{4}-.*Z, by its last line \(time zone of ", problem.measured)
+    undated = whole[:last] + b"-- Dump completed\n"
+    (tmp_path / "dumps" / f"shop-2026-11-28.{end}").write_bytes(packed(undated, "gz") if end.endswith("gz") else undated)
+    assert place.run("backup.check", service="nightly")["completed"] == "-- Dump completed"
+
+
 def test_an_encrypted_dump_has_no_finding_and_restores(tmp_path, server, whole):
     need("age")
     key = keys.made(tmp_path)

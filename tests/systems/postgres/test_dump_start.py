@@ -9,8 +9,10 @@ import pytest
 
 from drillbook.sdk import backup_files
 from drillbook.sdk.store import Store
+from drillbook.systems.backup.list_problems import schedule_problems
 from drillbook.systems.postgres import dump_start
 from drillbook.systems.postgres.source import PgDumpSource
+from tests import waiting
 from tests.systems.postgres import artefacts, dumps
 from tests.systems.postgres.site import BUCKET
 
@@ -64,6 +66,24 @@ def test_the_error_of_a_dump_holds_the_time_that_it_took(shelf, tmp_path, name):
     assert "not included in the error of this time" not in backup.basis
 
 
+@pytest.mark.parametrize("name", TELLING)
+def test_a_dump_that_was_copied_with_a_new_time_is_as_old_as_its_own_record(shelf, tmp_path, name):
+    """The newest file is a copy of an old dump: its modification time is new, and its data is not."""
+    path = dumps.copied(shelf.take(name), tmp_path)
+    started = datetime.fromisoformat(listed(shelf, tmp_path).facts["started_at"])
+    waiting.until(lambda: (datetime.now(UTC) - started).total_seconds() > 4, "a dump that began more than 4 s ago")
+    aged(path, 0)
+    source = PgDumpSource(name="nightly", host="db-1", at=str(tmp_path), max_age="4s")
+    (backup,) = source.backups(shelf.place.context())
+    (problem,) = schedule_problems(source, [backup])
+    assert (problem.code, backup.began) == ("backup-too-old", started)
+    assert f"begun at {started:%Y-%m-%dT%H:%M:%S}.000Z, by its own record" in problem.measured
+    assert [one.code for one in schedule_problems(source.model_copy(update={"max_age": None, "every": 2.0}), [backup])] == [
+        "backup-too-old"
+    ]
+    assert schedule_problems(source.model_copy(update={"max_age": 3600.0}), [backup]) == []
+
+
 @pytest.mark.parametrize("how", ["", "gzip", "xz"])
 def test_a_plain_dump_tells_its_begin_when_it_was_verbose(shelf, tmp_path, how):
     data = shelf.source.dump("--verbose")
@@ -85,7 +105,9 @@ def test_of_other_dumps_the_duration_is_told_to_be_unknown(shelf, tmp_path, name
 
 def test_a_begin_after_the_end_is_not_believed(shelf, tmp_path):
     aged(dumps.copied(shelf.take("custom.gzip"), tmp_path), -86400)
-    assert "not included in the error of this time" in listed(shelf, tmp_path).basis
+    backup = listed(shelf, tmp_path)
+    assert "not included in the error of this time; the dump's own record says that it began later, at 20" in backup.basis
+    assert backup.began is None
 
 
 def test_a_time_in_the_name_is_compared_with_the_begin(shelf, tmp_path):

@@ -52,6 +52,18 @@ def codes(shelf: Shelf, folder: Path, **fields) -> list[str]:
     return [found.code for found in checked(shelf, folder, **fields).findings]
 
 
+def test_the_check_finds_the_begin_of_a_dump_whose_beginning_the_list_cannot_read(shelf, tmp_path):
+    """The list decompresses only what Python's standard library can decompress."""
+    path = tmp_path / "shop.dump.zst"
+    path.write_bytes(dumps.packed(shelf.take("custom.none").read_bytes(), "zstd"))
+    os.utime(path, (time.time() + 7200,) * 2)
+    (problem,) = checked(shelf, tmp_path, max_age="1h").findings
+    assert problem.code == "backup-too-old"
+    assert "by its own record (its time in the list is " in problem.measured
+    assert checked(shelf, tmp_path, max_age="26h").findings == ()
+    assert codes(shelf, tmp_path, every="30m") == ["backup-too-old"]
+
+
 @pytest.mark.parametrize("artefact", CORPUS.whole())
 def test_a_whole_dump_gives_no_finding(shelf, tmp_path, artefact):
     name = artefact.name.removeprefix("whole: ")

@@ -193,7 +193,7 @@ class Measure(_OfSource):
         """Facts: ``loss_s``: seconds from ``newest_moment`` until now, by the controller's clock.
 
         ``newest_moment``: newest moment that can be restored, by the clock that is given in ``basis``; ``error_s``: number of
-        seconds by which this moment may be wrong; ``backup``: ID of the newest backup; ``bytes``: its size.
+        seconds by which this moment may be wrong, so limit ``loss_s + error_s``; ``backup``: ID of the newest backup; ``bytes``: size.
         """
         source = source_of(ctx, self.service)
         backup = newest(source, source.backups(ctx))

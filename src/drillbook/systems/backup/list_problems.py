@@ -13,8 +13,11 @@ from datetime import UTC, datetime
 from drillbook.errors import DrillbookError
 from drillbook.findings import Finding
 from drillbook.sdk.action import Context
-from drillbook.sdk.backup_history import Moment, judge
-from drillbook.sdk.backup_source import Backup, BackupSource
+from drillbook.sdk.backup_history import Moment, judge, too_old_by_record
+from drillbook.sdk.backup_source import Backup, BackupSource, newest, stamp
+
+TOO_OLD = "backup-too-old"
+"""Code of a finding about the age of the newest backup."""
 
 
 def look_for_backups(ctx: Context, source: BackupSource, *, judged: bool = False) -> None:
@@ -46,6 +49,17 @@ def schedule_problems(source: BackupSource, backups: Sequence[Backup], *, sizes:
     now, taken = datetime.now(UTC), [Moment(backup.taken_at, backup.bytes if sizes else None) for backup in backups]
     until = [Moment(backup.until) for backup in backups if backup.until]
     if not until:
-        return judge(taken, now=now, max_age=source.max_age, every=source.every)
+        listed = judge(taken, now=now, max_age=source.max_age, every=source.every)
+        told = any(problem.code == TOO_OLD for problem in listed)
+        return listed if told else [*_recorded(source, backups, now), *listed]
     aged = judge(until, now=now, max_age=source.max_age, every=None)
     return [*aged, *judge(taken, now=now, max_age=math.inf, every=source.every)]
+
+
+def _recorded(source: BackupSource, backups: Sequence[Backup], now: datetime) -> list[Finding]:
+    """Return a finding if the newest backup began too long ago according to its own record."""
+    best = newest(source, backups)
+    if best.began is None:
+        return []
+    told = f"begun at {stamp(best.began)}, by its own record (its time in the list is {stamp(best.taken_at)})"
+    return too_old_by_record(best.id, best.began, told, at=now, max_age=source.max_age, every=source.every)

@@ -145,6 +145,11 @@ class Reading:
                 return [finding(code, title=name, wanted=expected, measured=measured, host=host)]
         return []
 
+    @property
+    def completed(self) -> str:
+        """Local time in the last line of a complete dump. It is empty if the line has none, as with ``--skip-dump-date``."""
+        return self.last.removeprefix(DONE).strip().removeprefix("on ") if self.last.startswith(DONE) else ""
+
     def _damage(self) -> tuple[str, str, str]:
         whole = f"the last line of the dump begins with `{DONE}`"
         if self.unpacker:

@@ -9,12 +9,14 @@ from datetime import datetime
 from typing import ClassVar, Literal
 
 from drillbook.errors import StepFailed
-from drillbook.findings import finding
+from drillbook.findings import Finding, finding
 from drillbook.sdk.action import Context, Facts
 from drillbook.sdk.backup_beginning import LIMIT
 from drillbook.sdk.backup_files import FileBackups
-from drillbook.sdk.backup_source import Backup, Checked, need_one
+from drillbook.sdk.backup_history import too_old_by_record
+from drillbook.sdk.backup_source import Backup, Checked, need_one, stamp
 from drillbook.sdk.in_place import InPlace
+from drillbook.sdk.local_times import moments
 from drillbook.sdk.manual_restore import Block, ManualRestore
 from drillbook.sdk.sandbox import Sandbox, Sandboxed
 from drillbook.sdk.service import Service
@@ -70,11 +72,24 @@ class MariadbDump(FileBackups):
         need_unpacked(ctx.host.name, backup.id, reading.unpacker)
         checksum = ("the compression's checksum of the content",) if unpacker(backup.id) else ()
         return Checked(
-            tuple(reading.problems(backup.id, ctx.host.name, self._database(ctx))),
+            (*reading.problems(backup.id, ctx.host.name, self._database(ctx)), *self._older(ctx, backup, reading)),
             ("every byte was read", "the last line says that the dump was completed", *checksum),
             NOT_COVERED[1 if checksum else 0 :],
             _facts(reading),
         )
+
+    def _older(self, ctx: Context, backup: Backup, reading: Reading) -> list[Finding]:
+        """Return a finding if the last line of the dump tells a time that is too long ago. The list of backups cannot show this,
+        because the dump is read to its end only here.
+        """
+        text = reading.completed
+        if not text or (self.max_age is None and self.every is None):
+            return []
+        (ended,) = moments(ctx.host_named(self.host), [text], ctx.deadline) or [None]
+        if ended is None:
+            return []
+        told = f"completed at {stamp(ended)}, by its last line (time zone of {self.host})"
+        return too_old_by_record(backup.id, ended, told, at=backup.taken_at, max_age=self.max_age, every=self.every)
 
     def restore(self, ctx: Context, backup: Backup, box: Sandbox, at: datetime | None) -> Facts:
         """Start a new server in the sandbox, and load the dump with the client `mariadb`. The client stops at the first

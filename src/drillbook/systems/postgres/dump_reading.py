@@ -15,7 +15,7 @@ from datetime import datetime
 from drillbook.errors import CouldNotVerify, NotReady
 from drillbook.sdk.answer_limits import Answer
 from drillbook.sdk.host import Deadline, Host, printable
-from drillbook.systems.postgres import dump_start
+from drillbook.sdk.local_times import moments
 from drillbook.systems.postgres.programs import AS_CLIENT
 
 UNPACKERS = {
@@ -321,5 +321,5 @@ def header(host: Host, path: str, form: Form, pg_restore: str, deadline: Deadlin
         return form.packed, None
     output = host.run(("sh", "-c", _HEADER, "sh", path, pg_restore, *form.unpacker), deadline=deadline, env=AS_CLIENT)
     fields = dict(re.findall(r"^(compression|begun) (.+)$", printable(output.text, limit=200), re.MULTILINE))
-    begun = dump_start.moments(host, [fields["begun"]], deadline)[0] if "begun" in fields else None
+    begun = moments(host, [fields["begun"]], deadline)[0] if "begun" in fields else None
     return fields.get("compression", "")[:40].strip(), begun

@@ -10,13 +10,15 @@ from __future__ import annotations
 import re
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import suppress
-from datetime import UTC, datetime
+from datetime import datetime
 from itertools import takewhile
 
 from drillbook.sdk.action import Context
+from drillbook.sdk.backup import stamp
 from drillbook.sdk.backup_beginning import unpacked
 from drillbook.sdk.backup_places import Place, StoredFile
 from drillbook.sdk.host import Deadline, Host
+from drillbook.sdk.local_times import moments
 
 BEGINNING = 4096
 """Number of bytes that are read from the beginning of a dump."""
@@ -39,8 +41,6 @@ _MEMBER_AT = 512
 _VERSION_AT = 5
 """Position of the version in an archive, after its first word PGDMP."""
 _STARTED = re.compile(rb"^-- Started on (\d{4}-\d\d-\d\d \d\d:\d\d:\d\d(?: [A-Za-z0-9:+-]+)?)$", re.MULTILINE)
-# Standard input: one time in each line. Print its seconds since 1970; a time without a zone is read in the host's time zone.
-_SECONDS = 'while IFS= read -r text; do date -d "$text" +%s 2>/dev/null || echo; done'
 
 
 def heads(ctx: Context, place: Place, names: Sequence[str], folders: Collection[str]) -> dict[str, bytes]:
@@ -102,16 +102,6 @@ def _is_globals_only(begun: bytes, size: int | None) -> bool | None:
     if b"database cluster dump complete\n" in text:
         return True
     return None if size is not None and len(begun) < size <= GLOBALS_LIMIT else False
-
-
-def moments(host: Host, texts: Sequence[str], deadline: Deadline) -> list[datetime | None]:
-    """Convert ``texts``, which are local times in the time zone of ``host``, to moments.
-
-    The moment is None for a text that is not a time. Raises HostError when the host cannot be used.
-    """
-    lines = "".join(f"{text}\n" for text in texts).encode()
-    output = host.run(("sh", "-c", _SECONDS), deadline=deadline, stdin=lines).check()
-    return [datetime.fromtimestamp(int(text), UTC) if text else None for text in output.stdout.decode().splitlines()]
 
 
 def is_tar(head: bytes) -> bool:
@@ -184,3 +174,11 @@ def _of_header(data: bytes) -> str:
     with suppress(ValueError):
         return f"{datetime(year + 1900, month + 1, day, hour, minute, second):%Y-%m-%d %H:%M:%S}"
     return ""
+
+
+def contradiction(start: datetime) -> str:
+    """Return a text about a record in a dump that cannot be right, because it is later than the time of the file."""
+    return (
+        f"the dump's own record says that it began later, at {stamp(start)}, so this record is not used (the dump comes from another "
+        "time zone, or the time of its file was changed)"
+    )

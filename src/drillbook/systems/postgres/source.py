@@ -18,7 +18,9 @@ from pydantic import Field
 from drillbook.errors import NotReady
 from drillbook.language.lists import listed
 from drillbook.sdk.action import Context, Facts
-from drillbook.sdk.backup_files import UNKNOWN_S, FileBackups, moment_in
+from drillbook.sdk.backup import UNKNOWN_S
+from drillbook.sdk.backup_files import FileBackups, moment_in
+from drillbook.sdk.backup_history import too_old_by_record
 from drillbook.sdk.backup_places import BEGINNINGS_NEED, HostFolder, Prefix, StoredFile
 from drillbook.sdk.backup_source import Backup, Checked, need_one, need_programs, stamp
 from drillbook.sdk.host import Host, printable
@@ -135,12 +137,14 @@ class PgDumpSource(FileBackups):
         """
         apart = (backup.taken_at - start).total_seconds() if start else None
         if apart is None or (self.newest == "modified" and apart < -backup.error_s):
-            return replace(backup, facts={**backup.facts, "started_at": None})
+            basis = f"{backup.basis}; {dump_start.contradiction(start)}" if start else backup.basis
+            return replace(backup, basis=basis, facts={**backup.facts, "started_at": None})
         ago = (
             f"by its own record, the dump began {apart:.0f} s earlier (time zone of {self.host}), and its data is from then"
         )
         return replace(
             backup,
+            began=start,
             error_s=round(backup.error_s + abs(apart), 3),
             basis=f"{backup.basis.removesuffix(UNKNOWN_S).rstrip('; ')}; {ago}",
             facts={**backup.facts, "started_at": stamp(start) if start else None},
@@ -220,7 +224,19 @@ class PgDumpSource(FileBackups):
             named = self._roles_named(ctx, roles) if self.globals else None
             absent = self._no_globals if self.globals and not roles else ""
             checked = judgement.of(reading, compression, named, absent)
-            return replace(checked, facts={**checked.facts, "begun_at": stamp(begun)}) if begun else checked
+            return self._with_record(checked, backup, begun) if begun else checked
+
+    def _with_record(self, checked: Checked, backup: Backup, begun: datetime) -> Checked:
+        """Return ``checked`` with the time at which the dump began according to its header, and with a finding if this is too
+        long before the time of the backup. The list shows this only for dumps whose beginning it can read.
+        """
+        told = f"begun at {stamp(begun)}, by its own record (its time in the list is {stamp(backup.taken_at)})"
+        late = (
+            too_old_by_record(backup.id, begun, told, at=backup.taken_at, max_age=self.max_age, every=self.every)
+            if backup.began is None
+            else []
+        )
+        return replace(checked, findings=(*checked.findings, *late), facts={**checked.facts, "begun_at": stamp(begun)})
 
     def begins(self, data: bytes) -> bool:
         """Return True if ``data``, the first bytes of a file, are those of a dump of databases. A file of roles is no such dump."""

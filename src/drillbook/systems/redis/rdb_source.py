@@ -13,6 +13,7 @@ from drillbook.errors import StepFailed
 from drillbook.findings import Finding, finding
 from drillbook.sdk.action import Context, Facts
 from drillbook.sdk.backup_files import FileBackups
+from drillbook.sdk.backup_history import too_old_by_record
 from drillbook.sdk.backup_places import BEGINNINGS_NEED
 from drillbook.sdk.backup_source import Backup, Checked, need_one, stamp
 from drillbook.sdk.host import Host, printable
@@ -93,19 +94,16 @@ class RdbSource(FileBackups):
         return RedisInPlace(ctx, service, self)
 
     def _older(self, backup: Backup, verdict: Verdict) -> tuple[Finding, ...]:
-        """Return a finding if the file of the backup is recent, but the RDB in it was saved much earlier. The list of
-        backups cannot show this for a compressed file, because the time in the RDB is read only after decompression.
+        """Return a finding if the RDB in the file of the backup was saved too long ago. The list of backups cannot show this for a
+        compressed file, because the time in the RDB is read only after decompression.
         """
         saved = int(verdict.facts.get("ctime", "0"))
-        if not saved or self.max_age is None or backup.taken_at.timestamp() - saved <= float(self.max_age):
+        if not saved:
             return ()
-        moment = stamp(datetime.fromtimestamp(saved, UTC))
-        wanted = f"saved within {self.max_age} of {stamp(backup.taken_at)}"
-        return (
-            finding(
-                "backup-too-old", title=backup.id, wanted=wanted, measured=f"saved at {moment}, by the header of the file"
-            ),
-        )
+        moment = datetime.fromtimestamp(saved, UTC)
+        told = f"saved at {stamp(moment)}, by the header of the file"
+        at = backup.taken_at
+        return tuple(too_old_by_record(backup.id, moment, told, at=at, max_age=self.max_age, every=self.every))
 
     def restore(self, ctx: Context, backup: Backup, box: Sandbox, at: datetime | None) -> Facts:
         """Check the file of the backup, and start a server in the sandbox that loads this file. The server has no append-only
