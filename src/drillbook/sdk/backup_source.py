@@ -89,7 +89,10 @@ class BackupSource(Service):
     max_age: Duration | None = Field(
         default=None,
         gt=0,
-        description="Largest permitted age of the newest backup. A record in the backup itself, such as the start of a dump, counts if it is older than the time of the file.",
+        description=(
+            "Largest permitted age of the newest backup. A record in the backup itself, such as the start of a dump, counts if "
+            "it is older than the time of the file."
+        ),
     )
     every: Duration | None = Field(
         default=None, gt=0, description="Interval of the backup schedule. A longer time between two backups is a finding."
