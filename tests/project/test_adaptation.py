@@ -1,4 +1,4 @@
-"""What must be adapted before a shipped drill can run with the inventories of a project."""
+"""Names that must be adapted before a shipped drill can run with the inventories of a project."""
 
 import pytest
 

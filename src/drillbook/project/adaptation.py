@@ -88,5 +88,5 @@ def _lacking(needed: lab_names.LabNames, project: Project) -> Iterator[Adaptatio
             )
 
 
-def _named(names: tuple[str, ...], one: str, several: str) -> str:
-    return f"the {one if len(names) == 1 else several} {listed(names, MOST_NAMES)}" if names else ""
+def _named(names: tuple[str, ...], singular: str, several: str) -> str:
+    return f"the {singular if len(names) == 1 else several} {listed(names, MOST_NAMES)}" if names else ""
