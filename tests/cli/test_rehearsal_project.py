@@ -72,6 +72,16 @@ def test_the_next_steps_begin_with_the_check_and_end_with_ci(tmp_path, capsys):
 
 
 @pytest.mark.parametrize(
+    ("host", "sandbox"), [("me@db1", "me@DB1"), ("controller", "controller"), ("db1", "spare"), ("", "")]
+)
+def test_a_sandbox_on_the_host_of_the_backups_is_explained(tmp_path, capsys, host, sandbox):
+    scaffold.init(tmp_path, Answers("postgres", host=host, at="/b", sandbox=sandbox, database="shop"))
+    said = " ".join(capsys.readouterr().out.split())
+    same = bool(host) and host.lower() == sandbox.lower()
+    assert ("The backups are restored on the host that has them. This is safe for them" in said) == same
+
+
+@pytest.mark.parametrize(
     ("host", "hint"), [("controller", "/home/otto/backups"), ("db1", "write the whole path on that host")]
 )
 def test_a_place_in_a_home_folder_is_refused_before_anything_is_written(tmp_path, host, hint, monkeypatch):

@@ -21,10 +21,10 @@ CHECKED = {"covered": ["every byte was read", "the end is there"], "not_covered"
 NO_FAULT = "no fault was injected"
 
 
-def view(*, loss_s=12.34, error_s=1.0, basis="time of the file", status="done", faults=()):
+def view(*, loss_s=12.34, error_s=1.0, basis="time of the file", status="done", faults=(), restored=None):
     steps = (
         samples.step("backup.1", "backup.check", facts=CHECKED),
-        samples.step("restore.1", "backup.restore", status=status, facts=RESTORED),
+        samples.step("restore.1", "backup.restore", status=status, facts=RESTORED | (restored or {})),
         samples.step("verify.1", "backup.measure", facts={"loss_s": loss_s, "error_s": error_s, "basis": basis}),
     )
     clocks = dict.fromkeys(samples.passed().result.clocks) | {"restore_s": 0.7, "waiting_s": 0.0}

@@ -89,8 +89,16 @@ def test_a_drill_with_a_fault_keeps_all_its_clocks():
     assert len(clock_rows.clock_rows(told.result)) == len(wording.CLOCKS)
 
 
-def test_a_sandbox_that_tried_no_address_does_not_look_closed():
-    assert rehearsal_results._tried([]) == "no address of the inventory was tried from inside the sandbox"
+@pytest.mark.parametrize(
+    ("isolation", "seen"),
+    [("namespace", rehearsal_results.NO_NETWORK), ("container", rehearsal_results.NO_NETWORK), ("none", "")],
+)
+def test_a_sandbox_that_tried_no_address_says_why_and_what_was_checked(isolation, seen):
+    """As in the first report of a newcomer: the inventory of `init --rehearse` names no server of production."""
+    told = view(restored={"isolation": isolation, "unreachable": []})
+    for text in (html.render(told), markdown.render(told)):
+        assert "the inventory names no service with an address" in text
+        assert (rehearsal_results.NO_NETWORK in text) == bool(seen), "without isolation, the host's network is there"
 
 
 @pytest.mark.parametrize(

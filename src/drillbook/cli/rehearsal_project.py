@@ -154,6 +154,16 @@ def blanks(answers: Answers) -> list[str]:
     return [_blank(name) for name in _questions(kind) if not getattr(answers, name)]
 
 
+def remark(answers: Answers) -> str:
+    """Return a sentence for a user whose sandbox is on the host of the backups. The result is empty for two hosts."""
+    if not (answers.host and answers.sandbox and _same_host(answers.host, answers.sandbox)):
+        return ""
+    return (
+        "The backups are restored on the host that has them. This is safe for them: the sandbox is a private folder with limits of "
+        "memory and disk, and its programs have no network. Only a server on which customers depend should not carry this load."
+    )
+
+
 def _questions(kind: Rehearsal) -> dict[str, str]:
     """Return the questions that the user must answer for a rehearsal of ``kind``. The key of each question is the name of the
     answer.

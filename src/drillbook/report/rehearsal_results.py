@@ -48,6 +48,10 @@ STAGES = (
 """Stages of a restore, in the order in which they run. No kind of backup has all of them."""
 
 
+NO_NETWORK = "seen from inside the sandbox: no network device except loopback, and no route"
+"""Check of each sandbox with an isolation, before anything is restored. It needs no address."""
+
+
 def injects_nothing(plan: Mapping[str, Any]) -> bool:
     """Return True for the plan of a drill without a fault, such as a rehearsal."""
     steps = plan.get("steps")
@@ -224,7 +228,7 @@ def rows(result: Result) -> list[tuple[str, str, tuple[str, ...]]]:
 def _sandbox(restored: Mapping[str, Any]) -> tuple[str, tuple[str, ...]]:
     """Return the isolation of the sandbox, or the service to which the backup was restored without a sandbox."""
     if "isolation" in restored:
-        return f"isolation: {restored['isolation']}", (_tried(restored.get("unreachable", ())),)
+        return f"isolation: {restored['isolation']}", (_tried(restored.get("unreachable", ()), str(restored["isolation"])),)
     other = restored.get("other_service")
     return (f"none: restored to the service {other}" if other else ""), ()
 
@@ -282,9 +286,15 @@ def _stages(seconds: Mapping[str, float], total: float | None) -> list[tuple[str
     return [*stages, ("other", rest)] if stages and rest > 0 else stages
 
 
-def _tried(addresses: Any) -> str:
+def _tried(addresses: Any, isolation: str) -> str:
+    """Return how the isolation was checked. ``addresses``: those that were tried from inside. There are none to try if no service of
+    the inventory has an address, and they cannot be tried on a host without bash. A sandbox without isolation is then refused, if
+    there are addresses.
+    """
+    if not addresses and isolation == "none":
+        return "no address was tried from inside the sandbox: the inventory names no service with an address"
     if not addresses:
-        return "no address of the inventory was tried from inside the sandbox"
+        return f"{NO_NETWORK}; no address was tried: the inventory names no service with an address, or the host has no bash"
     return (
         f"tried {count(len(addresses), 'address', 'addresses')} of the inventory from inside the sandbox, and reached none of "
         "them"
