@@ -290,6 +290,18 @@ def test_a_dump_of_a_database_is_rehearsed_over_ssh_by_two_commands(tmp_path, la
     result = json.loads((folder / "reports/latest/result.json").read_text())
     assert result["verdict"] == "passed"
     assert not list(Path("/var/tmp").glob("drillbook-sandbox-copy"))
+    drill = folder / "drills" / "rehearse.yml"
+    step = re.search(r"^#(  - loss\.measure: .*)\n#(.*name: .*)\n", drill.read_text(), re.MULTILINE)
+    assert step is not None, "the drill offers a measurement by the data itself"
+    switched_on = f"{step[1]}\n{step[2]}\n".replace("orders", "documents")
+    drill.write_text(drill.read_text().replace(step[0], switched_on), "utf-8")
+    done = run(folder, "drill", "rehearse", "--inventory", "rehearsal")
+    assert done.returncode == 0, done.stdout + done.stderr
+    report = (folder / "reports/latest/report.md").read_text()
+    losses = report.partition("\n## What would be lost\n")[2].partition("\n## ")[0]
+    assert "How much would be lost now" in losses
+    assert "by the newest order in the copy" in losses, "both losses are side by side"
+    assert "created_at" in losses.replace("\\", "")
 
 
 @pytest.fixture
