@@ -6,6 +6,7 @@ import pytest
 
 from drillbook.errors import CouldNotVerify, PlanError, StepFailed
 from drillbook.sdk.earlier_results import EarlierStep
+from drillbook.systems.postgres.service import Postgres
 from tests.systems.estate import codes
 from tests.systems.postgres import fixtures
 from tests.systems.postgres.site import Site
@@ -52,6 +53,44 @@ def compare(place: Site, last: EarlierStep | None = None, **fields):
     action = place.action("postgres.compare", service="copy", against="production", **fields)
     action.ready(place.context())
     return action.run(replace(place.context(), earlier=lambda *which: {("postgres.compare", "copy"): last}[which]))
+
+
+@pytest.fixture
+def reader(place: Site, cluster):
+    """Service `reading`: production for a role that may only read, without a data directory, as docs/sandbox.md shows it."""
+    known = cluster.service
+    cluster.sql(
+        f"CREATE ROLE reader LOGIN IN ROLE pg_read_all_data PASSWORD '{known.admin.password.reveal()}'", database="postgres"
+    )
+    fields = {
+        "name": "reading",
+        "host": known.host,
+        "address": known.address,
+        "port": known.port,
+        "database": known.database,
+    }
+    admin = {"user": "reader", "password": known.admin.password}
+    place.extra["reading"] = Postgres.model_validate({**fields, "user": "reader", "admin": admin, "managed": True})
+    yield cluster
+    cluster.sql("DROP ROLE reader", database="postgres")
+
+
+def test_production_is_compared_by_a_role_that_may_only_read(place, copy, reader):
+    action = place.action(
+        "postgres.compare", service="copy", against="reading", tables={**GROWING, "countries": {}}, tolerance=0.1
+    )
+    action.ready(place.context())
+    facts = action.run(place.context())
+    assert (facts["tables"], facts["rows"]) == (3, 9900 + 3900 + 200)
+    assert facts["volume"]["public.countries"] == [200, 200]
+    reader.sql("ALTER TABLE countries ENABLE ROW LEVEL SECURITY")
+    try:
+        with pytest.raises(CouldNotVerify, match="row-level security"):
+            action.run(place.context())
+        reader.sql("ALTER ROLE reader BYPASSRLS")
+        assert action.run(place.context())["rows"] == facts["rows"]
+    finally:
+        reader.sql("ALTER TABLE countries DISABLE ROW LEVEL SECURITY")
 
 
 GROWING = {"orders": {"key": "id"}, '"Odd Events"': {"key": "At", "ranges": 3}}

@@ -71,7 +71,8 @@ class Postgres(Sandboxed):
     admin: Admin = Field(
         description=(
             "Login of the superuser, with whose rights Drillbook takes and restores backups. The fields are `user`, and `password` "
-            "or `socket`. With `socket`, the superuser logs in by peer authentication as the user `run_as`."
+            "or `socket`. With `socket`, the superuser logs in by peer authentication as the user `run_as`. For a database that "
+            "drills only read, such as `against` of `postgres.compare`, another role that may read all data is enough."
         )
     )
     data_directory: str = Field(description="Data directory (PGDATA) on the host.")
@@ -79,7 +80,8 @@ class Postgres(Sandboxed):
         default=False,
         description=(
             "If true, the database belongs to a provider, who gives no access to a superuser or to the host. `admin` is then the "
-            "master user, `host` is a host with pg_dump, and there is no `data_directory`."
+            "master user, `host` is a host with pg_dump, and there is no `data_directory`. Set it also for a database that "
+            "drills only read with another role than a superuser."
         ),
     )
     bin: str = Field(
