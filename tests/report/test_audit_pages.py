@@ -5,7 +5,7 @@ import os
 
 import pytest
 
-from drillbook.report import audit_pages
+from drillbook.report import audit_pages, index
 
 GOOD = {"schema": "drillbook/audit/1", "since": "2026-01-01", "until": "2026-06-30"}
 
@@ -48,3 +48,11 @@ def test_hidden_folders_and_links_are_passed_over(tmp_path):
     audit(tmp_path, ".draft", 2000)
     (tmp_path / "linked").symlink_to(".draft")
     assert audit_pages.newest(tmp_path) is None
+
+
+@pytest.mark.parametrize("whole", [True, False])
+def test_the_index_says_if_the_newest_audit_found_the_record_incomplete(tmp_path, whole):
+    audit(tmp_path, "audit", 1000, GOOD | {"whole": whole})
+    found = audit_pages.newest(tmp_path)
+    assert found.whole is whole
+    assert ("The record of the runs is not complete." in index.render([], audit=found)) is not whole

@@ -321,3 +321,29 @@ def test_a_refused_run_does_not_hide_the_figures_of_the_last_run_that_took_place
     assert "figures: run of" not in index.render([good])
     (only,) = index._trends([refused])
     assert only.figures.entry.run == "later"
+
+
+def test_the_figures_of_a_drill_are_those_of_its_newest_run_that_passed_or_failed() -> None:
+    """As in an audit: a run that was stopped neither proves an objective nor takes a proof back."""
+    passed = index.entry(samples.passed().result.model_dump(mode="json", by_alias=True))
+    good = dataclasses.replace(passed, name="own", started="2026-03-04T10:00:00Z")
+    unmeasured = {
+        key: goal.model_copy(update={"measured_s": None, "met": None, "reason": "stopped"})
+        for key, goal in good.objectives.items()
+    }
+    later = dataclasses.replace(
+        good, run="later", verdict="aborted", exit=4, started="2026-04-04T10:00:00Z", objectives=unmeasured, remarks={}
+    )
+    trends = plain(index.render([good, later]).split('id="trends"')[1].split("</section>")[0])
+    assert "figures: run of 2026-03-04 10:00" in trends
+    assert "not verified" not in trends
+    assert "the verdict of its newest run, and the figures of its newest run that passed or failed" in trends
+    alone = plain(index.render([later]).split('id="trends"')[1].split("</section>")[0])
+    assert "not measured" in alone
+
+
+def test_the_row_of_a_run_that_did_not_end_names_its_service_and_the_page_explains_the_lab() -> None:
+    open_ = index.unfinished("20260401T000000.000Z-own-00aa", "lab", alive=False, service="api")
+    page = plain(index.render([open_], notes={"lab": "a test environment, not production"}))
+    assert "api in lab" in page.replace("\N{NO-BREAK SPACE}", " ")
+    assert "Times are UTC. The lab is a test environment, not production." in page

@@ -203,7 +203,7 @@ def test_a_restore_of_a_stored_backup_without_a_fault_tells_the_backup_and_its_a
         assert rehearsal_results.EXACT_LOSS in plain(text), "every number has its error, or the reason why it has none"
     assert origin == "The run restored a backup that the drill nightly took, so this is not the age of a routine backup."
     listed = plain(index.render([index.entry(told.result.model_dump(mode="json", by_alias=True))]))
-    assert "would be lost (no sampling error), with a backup that the drill nightly took; no objective" in listed
+    assert "would be lost (no sampling error), with a backup that the drill nightly took; no RPO" in listed
     assert [row.clock.key for row in clock_rows.clock_rows(told.result)] == ["restore", "waiting"]
     assert not rehearsal_results.rows(stored(inject=True).result), "the team's own commands may have broken something"
 
@@ -226,7 +226,7 @@ def test_a_loss_without_an_error_says_why(error_s, told):
     assert lines == ("time of the file", *filter(None, [told]))
     listed = plain(index.render([index.entry(run.result.model_dump(mode="json", by_alias=True))]))
     said = f" ({told.partition(':')[0]})" if told else ""
-    assert f"would be lost{said}; no objective" in listed
+    assert f"would be lost{said}; no RPO" in listed
 
 
 def test_lists_of_runs_tell_the_figures_of_rehearsals():
@@ -239,5 +239,6 @@ def test_lists_of_runs_tell_the_figures_of_rehearsals():
     assert "restored in 0.61 s, 12 s ± 1 s would be lost" in plain(html.render_suite(suite, [told]))
     listed = plain(index.render([index.entry(told.result.model_dump(mode="json", by_alias=True))]))
     for part in listed.split("Drill by drill")[-1].split("All runs, the newest first"):  # drill by drill, and run by run
-        assert re.search(r"0.61 s ?to restore \(no sampling error\); no objective", part)
-        assert re.search("12 s ± 1 s ?would be lost; no objective", part)
+        assert re.search(r"rehearsed: 0.61 s ?to restore \(no sampling error\); no RTO", part)
+        assert "no objective" not in part
+        assert re.search("rehearsed: 12 s ± 1 s ?would be lost; no RPO", part)

@@ -6,8 +6,10 @@ Lives elsewhere: making an audit (package ``audit``). This module knows only the
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from drillbook.report.figures import link
 
@@ -27,6 +29,8 @@ class AuditPages:
     """Link to the page with the whole audit."""
     summary: str
     """Link to the summary for management. It is empty when this file is missing."""
+    whole: bool = True
+    """False if the audit says that the record of the runs is not complete."""
 
 
 def newest(reports: Path) -> AuditPages | None:
@@ -36,19 +40,23 @@ def newest(reports: Path) -> AuditPages | None:
     written = [(path.stat().st_mtime_ns, path) for path in reports.glob(f"[!.]*/{AUDIT}") if not path.parent.is_symlink()]
     for _, path in sorted(written, reverse=True):
         folder = path.parent.name
-        if (href := link(f"{folder}/{AUDIT}")) and (period := _period(path.parent)):
-            return AuditPages(period, href, f"{folder}/{SUMMARY}" if (path.parent / SUMMARY).is_file() else "")
+        if (href := link(f"{folder}/{AUDIT}")) and (data := _data(path.parent)):
+            summary = f"{folder}/{SUMMARY}" if (path.parent / SUMMARY).is_file() else ""
+            return AuditPages(_period(data), href, summary, data.get("whole") is not False)
     return None
 
 
-def _period(folder: Path) -> str:
-    """Return the period of the audit in ``folder`` as text, such as ``2026-01-01 to 2026-06-30``. The result is empty
-    when the folder contains no readable audit."""
+def _data(folder: Path) -> dict[str, Any]:
+    """Return the content of the audit in ``folder``. It is empty when the folder contains no readable audit."""
     try:
-        data = json.loads((folder / DATA).read_bytes())
-        if not str(data["schema"]).startswith(SCHEMA):
-            return ""
-        so_far = f" (as of {data['so_far_to']})" if data.get("so_far_to") else ""
-        return f"{data['since']} to {data['until']}{so_far}"
+        data: dict[str, Any] = json.loads((folder / DATA).read_bytes())
+        known = str(data["schema"]).startswith(SCHEMA) and _period(data)
     except (OSError, ValueError, KeyError, TypeError, AttributeError):
-        return ""
+        return {}
+    return data if known else {}
+
+
+def _period(data: Mapping[str, Any]) -> str:
+    """Return the period of an audit as text, such as ``2026-01-01 to 2026-06-30``."""
+    so_far = f" (as of {data['so_far_to']})" if data.get("so_far_to") else ""
+    return f"{data['since']} to {data['until']}{so_far}"

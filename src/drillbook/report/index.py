@@ -61,10 +61,12 @@ def entry(
     return _entry(result, run, recoveries, children)
 
 
-def unfinished(run: str, environment: str, *, alive: bool, children: tuple[IndexEntry, ...] = ()) -> IndexEntry:
+def unfinished(
+    run: str, environment: str, *, alive: bool, service: str = "", children: tuple[IndexEntry, ...] = ()
+) -> IndexEntry:
     """Make the entry of a run that has no result yet, or whose controller died.
 
-    ``children``: the drills of a suite.
+    ``service``: service of the run's drill. ``children``: the drills of a suite.
     """
     if alive:
         verdict, note = RUNNING, f"in progress when this page was written; to see if it still is: `{program()} drill.list`"
@@ -89,6 +91,7 @@ def unfinished(run: str, environment: str, *, alive: bool, children: tuple[Index
         href="",
         children=children,
         note=note,
+        service=service,
     )
 
 
@@ -152,11 +155,12 @@ def render(
     known: Mapping[str, Known] | None = None,
     audit: AuditPages | None = None,
     going: Sequence[str] = (),
+    notes: Mapping[str, str] | None = None,
 ) -> str:
     """Render the index of ``entries``. The entries may be in any order.
 
     ``known``: names of the project's drills and suites. The page also lists those that never ran. ``audit``: newest audit,
-    to which the page links. ``going``: runs in progress, as ``index_age`` names them.
+    to which the page links. ``going``: runs in progress, as ``index_age`` names them. ``notes``: explanations of environments.
     """
     newest_first = sorted(entries, key=_age)
     listed = [row for entry in newest_first for row in (_row(entry), *(_row(child, child=True) for child in entry.children))]
@@ -167,12 +171,14 @@ def render(
             rows=listed,
             audit=audit,
             going=" ".join(going),
+            notes=[f"The {name} is {note}." for name, note in sorted((notes or {}).items())],
             notice=index_notice.notice(going),
             trends=(trends := _trends([row.entry for row in listed])),
             head=_head(trends, listed, known or {}),
             attention=index_attention.attention(trends, listed),
             height=HEIGHT,
             counted=_counted(listed),
+            rehearsed=any(row.rehearsed for row in listed),
             legend=remarks.legend(row.rpo.mark for row in listed if row.rpo),
             drawn=bool(drawings := [it for trend in trends for it in (trend.rto, trend.rpo) if it and it.drawn]),
             kinds={point.kind for it in drawings for point in it.points},
@@ -242,8 +248,9 @@ def _trends(entries: Sequence[IndexEntry]) -> list[DrillTrends]:
 
 
 def _trends_of(name: str, environment: str, runs: Sequence[IndexEntry]) -> DrillTrends:
-    """Return the trends of one drill. The figures are those of the runs that began and have a result: a run that never began,
-    or did not end, has no figures.
+    """Return the trends of one drill. The drawings have the figures of the runs that began and have a result: a run that never
+    began, or did not end, has no figures. The figures beside them are those of the newest run that passed or failed, as in an
+    audit: a run that was stopped neither proves an objective nor takes a proof back.
     """
     tried = [run for run in runs if run.verdict not in wording.NOT_BEGUN and not run.unknown] or runs
     return DrillTrends(
@@ -251,11 +258,16 @@ def _trends_of(name: str, environment: str, runs: Sequence[IndexEntry]) -> Drill
         environment,
         len(runs),
         _row(runs[-1]),
-        _row(tried[-1]),
+        _row(_deciding(tried)),
         next((run.started for run in reversed(runs) if run.verdict == Verdict.PASSED and run.exit == Exit.OK), ""),
         _trend(tried, "rto", name),
         _trend(tried, "rpo", name),
     )
+
+
+def _deciding(runs: Sequence[IndexEntry]) -> IndexEntry:
+    """Return the newest of ``runs`` that passed or failed, or else the newest run."""
+    return next((run for run in reversed(runs) if run.verdict in (Verdict.PASSED, Verdict.FAILED)), runs[-1])
 
 
 def _trend(runs: Sequence[IndexEntry], key: str, name: str) -> Trend | None:
@@ -267,8 +279,9 @@ def _trend(runs: Sequence[IndexEntry], key: str, name: str) -> Trend | None:
     kept = [entry.objectives[key] for entry in setting]
     if not kept:
         return None
-    latest = rows.objective_rows({key: kept[-1]}, setting[-1].remarks, setting[-1].verdict)[0]
-    target = kept[-1].target_s
+    shown = _deciding(setting)
+    latest = rows.objective_rows({key: shown.objectives[key]}, shown.remarks, shown.verdict)[0]
+    target = shown.objectives[key].target_s
     short = [key == "rpo" and bool(entry.remarks.get(key) and entry.remarks[key].lost) for entry in setting]
     values = [None if lost else drawn(objective) for objective, lost in zip(kept, short, strict=True)]
     top = max(
@@ -290,7 +303,7 @@ def _trend(runs: Sequence[IndexEntry], key: str, name: str) -> Trend | None:
         latest,
         2 * EDGE + _step(len(kept)) * (len(kept) - 1),
         took(top) if known else "",
-        setting[-1],
+        shown,
     )
 
 

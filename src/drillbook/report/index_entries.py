@@ -149,7 +149,7 @@ class DrillTrends:
     last: Row
     """The newest run of the drill in this environment."""
     figures: Row
-    """The newest run that took place and has a result. If there is none, it is ``last``."""
+    """The newest run that passed or failed, or else the newest run that took place and has a result, or else ``last``."""
     passed: str
     """Start of the newest run that passed and undid all its changes. It is empty when there is no such run."""
     rto: Trend | None
