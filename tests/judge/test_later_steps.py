@@ -52,8 +52,11 @@ def test_rows_that_a_recovery_did_not_bring_back_are_told_everywhere(tmp_path):
     assert LOSS in headlines.sentence(view)
     assert lost_data.after_recovery(view) == f"Data lost: less data came back than the fault removed: {TOLD}."
     shown = screen(view)
-    assert f"! {lost_data.after_recovery(view)} Compare the restored data with the manifest" in shown
-    assert "1 medium, in the report" in shown
+    assert f"! {lost_data.after_recovery(view)}" in shown
+    assert "Less data came back than the fault removed" in shown.partition("findings of the run:")[2].partition("! ")[0]
+    screen_steps = next_steps.with_remedy(view, [("read the report", "x report.open r1")])
+    assert screen_steps[0][0].startswith(COMPARE)
+    assert screen_steps[1] == ("read the report", "x report.open r1")
     (section,) = recovery_rows.tables(view)
     assert section.lead.endswith(lost_data.after_recovery(view))
     for page in (html.render(view), markdown.render(view)):
@@ -119,6 +122,7 @@ def test_a_recovery_that_brought_back_all_rows_lost_none(tmp_path):
     assert "did not come back" not in headlines.sentence(view)
     assert "Data lost" not in screen(view)
     assert not next_steps.in_report(view)[0][0].startswith(COMPARE)
+    assert next_steps.with_remedy(view, [("run it", "x")]) == [("run it", "x")]
 
 
 @pytest.mark.parametrize(("outcome", "number"), [("failed", 3), ("done", 119131)])

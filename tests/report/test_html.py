@@ -308,3 +308,9 @@ def test_backticks_in_the_description_of_a_drill_are_code() -> None:
     plan = {**view.plan, "description": "Compare the `rows` of <b>both</b>"}
     page = html.render(view.model_copy(update={"plan": plan}))
     assert "Compare the <code>rows</code> of &lt;b&gt;both&lt;/b&gt;" in page
+
+
+def test_on_a_phone_the_latency_of_good_samples_does_not_read_as_their_share() -> None:
+    page = html.render(samples.passed())
+    assert 'data-head="Good: 99 % in"' in page
+    assert 'data-head="Good: 99 %"' not in page

@@ -477,7 +477,7 @@ def test_the_undo_after_the_last_phase_is_not_told_as_that_phase(view):
     tape("settle.ended", {})
     assert "waiting for the end of this phase" in picture(view)
     tape("phase.ended", {"phase": "verify", "status": "done"})
-    assert "waiting for the next phase, or for the undo of changes" in picture(view)
+    assert "waiting for what follows this phase" in picture(view)
     assert "  verify " not in picture(view)
     tape("undo", {"intent": 5}, "restore.1", "db-2")
     assert "undo: removing the sandbox" in picture(view)

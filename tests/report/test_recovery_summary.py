@@ -36,7 +36,7 @@ def test_a_recovered_run_has_a_line_for_its_host_and_its_state():
         in said
     )
     assert "The verdict of the run stays aborted (exit 4): " in said
-    assert "findings of the run: 2 high, in the report" in said
+    assert "findings of the run: 2 high: A probe was never good before the disruption" in said
     assert "report reports/x/report.html" in said
     assert len(lines) <= 12
     for long in ("Clocks", "Phases", "remedy", "Objectives", "{"):

@@ -30,6 +30,7 @@ from drillbook.report.next_steps import (
     next_steps,
     other_inventory,
     other_runs,
+    with_remedy,
 )
 from drillbook.report.terminal import recovery_summary, summary
 from drillbook.report.terminal.event_lines import Progress
@@ -163,8 +164,7 @@ class Teller:
             self.end(view, report)
             return
         self.say(recovery_summary.recovery_summary(view, report))
-        if steps := [step for step in self._next(view) if step[1].split()[1:2] != ["report.open"]]:  # its path is shown
-            self.say(shown_steps(steps))
+        self.say(shown_steps(with_remedy(view, self._next(view))))
         self.say(Text())
         self.say(recovery_summary.state_of_run(view))
 

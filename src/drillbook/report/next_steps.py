@@ -218,12 +218,7 @@ def before_run(
 
 
 def in_report(view: RunView) -> list[tuple[str, str]]:
-    """Return suggestions for a reader of a run's report.
-
-    After a run that passed and left no changes, one suggestion is to repeat the drill. If this run has a finding of medium
-    severity or higher, its remedy is suggested before the repetition, or as an own suggestion if a repetition alone does not close
-    the finding. The same is suggested if a recovery did not bring back all data. The last suggestion is to verify the record.
-    """
+    """Return suggestions for a reader of a run's report; see ``with_remedy``. The last suggestion is to verify the record."""
     result = view.result
     suggestions = next_steps(
         view.program,
@@ -238,17 +233,22 @@ def in_report(view: RunView) -> list[tuple[str, str]]:
     )
     steps = [step for step in suggestions if "report.open" not in step[1]]
     steps += [*_proofs([view]), *_in_own_inventory([view])]
-    if not result.open_residue and (result.later_findings or result.verdict is Verdict.PASSED):
-        again = f"{view.program} drill {one_line(result.drill)}{on(one_line(view.inventory))}"
-        first, closing = first_remedy(view)
-        steps = [step for step in steps if step[1] != again]
-        if closing:
-            steps[:0] = [(f"{first}{closing}", _log_restore(view)), ("then repeat the drill", again)]
-        elif first:
-            steps.insert(0, (f"{first}; then repeat the drill", again))
-        else:
-            steps.append(("repeat the drill", again))
-    return [*steps, ("verify this record", f"{view.program} report.verify {one_line(result.run)}")]
+    return [*with_remedy(view, steps), ("verify this record", f"{view.program} report.verify {one_line(result.run)}")]
+
+
+def with_remedy(view: RunView, steps: Sequence[tuple[str, str]]) -> list[tuple[str, str]]:
+    """Return ``steps``, the suggestions after a run. If the run passed, or a recovery did not bring back all data, the remedy of the
+    worst finding stands before the repetition of the drill.
+    """
+    result = view.result
+    if result.open_residue or not (result.later_findings or result.verdict is Verdict.PASSED):
+        return list(steps)
+    again = f"{view.program} drill {one_line(result.drill)}{on(one_line(view.inventory))}"
+    first, closing = first_remedy(view)
+    others = [step for step in steps if step[1] != again]
+    if closing:
+        return [(f"{first}{closing}", _log_restore(view)), ("then repeat the drill", again), *others]
+    return [(f"{first}; then repeat the drill", again), *others] if first else [*others, ("repeat the drill", again)]
 
 
 def first_remedy(view: RunView) -> tuple[str, str]:

@@ -222,7 +222,7 @@ class Board:
                 self.waits_for = "waiting for the end of " + ("the run" if self._between else "this phase")
             case PhaseEnded(phase=phase):
                 self.phase, self.phase_started, self._between, self.about_s = f"after {phase}", event.clock, True, None
-                self.waits_for = "waiting for the next phase, or for the undo of changes"
+                self.waits_for = "waiting for what follows this phase"
             case _:
                 if self._between and self.phase != "undo":
                     self.phase, self.phase_started = "undo", event.clock

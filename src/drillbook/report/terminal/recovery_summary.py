@@ -11,10 +11,11 @@ from rich.text import Text
 from drillbook.inventory.inventory import CONTROLLER
 from drillbook.journal.intents import NEVER_HAPPENED
 from drillbook.judge.faultstate import PUT_BACK_GONE
+from drillbook.judge.recovered_later import RECOVERED
 from drillbook.judge.recovery_record import Act, Recovery
 from drillbook.judge.result import RunView
 from drillbook.language.lists import listed
-from drillbook.report import end_state, lost_data, next_steps, open_findings, recovery_rows, residue_state, rows, wording
+from drillbook.report import end_state, lost_data, open_findings, recovery_rows, residue_state, rows, wording
 from drillbook.report.figures import count, one_line, shown
 from drillbook.report.terminal import summary
 from drillbook.report.terminal.prose import Prose
@@ -42,22 +43,25 @@ def recovery_summary(view: RunView, report: str) -> RenderableType:
 
 def state_of_run(view: RunView) -> RenderableType:
     """Return sentences about the service after the recovery, about the verdict of the run, which no recovery changes, and a
-    line about the data that was lost, and what to do about it.
+    line about the data that was lost. What to do about it is among the next steps.
     """
     result = view.result
     residue = wording.residue(result)
     verdict = f"{result.verdict}{f' with {residue}' if residue else ''}"
     ended = f"The verdict of the run stays {verdict} (exit {result.exit}): {shown(result.reason or 'see the report')}"
     told = Prose(Text(" ".join(filter(None, (end_state.after_recovery(view), f"{ended.rstrip('.')}.")))), 2)
-    lost, first = lost_data.after_recovery(view), next_steps.first_remedy(view)[0] if result.later_findings else ""
-    lost += f" {first[:1].upper()}{first[1:]}." if first else ""
+    lost = lost_data.after_recovery(view)
     return Group(told, *([Prose(Text(f"! {shown(lost)}", style="yellow"), 2)] if lost else []))
 
 
 def _findings(view: RunView) -> list[RenderableType]:
-    """Return a line that counts the findings of the run, as its report shows them."""
-    known = open_findings.counts(open_findings.grave(rows.findings_of(view.result)))
-    return [Prose(Text(f"findings of the run: {', '.join(known)}, in the report"), 2)] if known else []
+    """Return a line that counts the findings of the run as its report shows them, and names the worst, and those about lost data."""
+    known = open_findings.grave(rows.findings_of(view.result))
+    if not known:
+        return []
+    brief = [finding.model_copy(update={"title": finding.title.partition(f"; {RECOVERED}")[0]}) for finding in known]
+    told = f"findings of the run: {', '.join(open_findings.counts(known))}: {open_findings.first(brief)}"
+    return [Prose(Text(shown(told)), 2)]
 
 
 def _hosts(recovery: Recovery, view: RunView) -> Iterator[RenderableType]:
