@@ -45,3 +45,4 @@ def test_what_is_wrong_with_each_run_is_told_in_its_group():
     for text in (html.render(audit), markdown.render(audit)):
         assert "the end was cut off" in text
         assert "the journal was rewritten" in text
+    assert '</bdi> <span class="next-step">' in html.render(audit), "on paper, both stand on one line"

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 from drillbook.audit import content, html, markdown, summary
 from drillbook.audit.alert_causes import alerts
+from drillbook.audit.evidence_rows import NO_END
 from tests.audit.stories import DRILL, LEFT, SAMPLES
 from tests.audit.test_chain import audited
 from tests.report.test_agreement import plain
@@ -33,7 +34,7 @@ def test_an_audit_says_beside_a_killed_run_that_it_was_recovered_since(book):
     told = pages(book)
     for name in ("html", "md"):
         assert SINCE in told[name], "the table of the runs that did not pass"
-        assert "whole, recovered since, 2026-02-11 09:00 UTC" in told[name], "the table of the digests"
+        assert f"{NO_END}, recovered since, 2026-02-11 09:00 UTC" in told[name], "the table of the digests"
     for text in told.values():
         assert "died; recovered since, 2026-02-11: nothing is left to undo" in text
         assert "unfinished" not in text
@@ -48,7 +49,7 @@ def test_unfinished_is_only_a_run_that_still_needs_a_recovery(book):
     for name in ("html", "md"):
         words = told[name].replace("`", "")
         assert f"unfinished; recover it: {command}" in words
-        assert f"whole, unfinished; recover it: {command}" in words
+        assert f"{NO_END}, unfinished; recover it: {command}" in words
     assert "drillbook drill.recover" in told["summary"]
     assert "recovered since" not in "".join(told.values())
 
@@ -94,7 +95,7 @@ def test_a_run_that_a_person_closed_is_not_called_recovered(book):
     told = pages(book)
     assert "recovered since" not in "".join(told.values())
     for name in ("html", "md"):
-        assert "whole, closed since, 2026-02-11 09:00 UTC" in told[name]
+        assert f"{NO_END}, closed since, 2026-02-11 09:00 UTC" in told[name]
         assert "li.wei" in told[name]
 
 

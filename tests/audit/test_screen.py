@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import io
+import re
 from dataclasses import replace
+from datetime import date
 from pathlib import Path
 
 from rich.console import Console
@@ -12,6 +14,7 @@ from drillbook.audit import content, html, markdown, summary, summary_terms
 from drillbook.cli import audit as desk
 from tests.audit import stories
 from tests.audit.test_chain import audited
+from tests.audit.test_told_of_runs import kept
 from tests.report.test_agreement import plain
 
 
@@ -41,9 +44,18 @@ def test_the_page_begins_with_the_result_and_then_tells_the_state_of_the_record(
     head = page.split("<header>")[1].split("</header>")[0]
     assert '<p class="verdict inconclusive">' in head
     assert head.index("Fully proven: 1 of 2") < head.index("The record is complete")
-    assert "<title>Recovery drills from 2026-01-01 to 2026-12-31: Fully proven" in page
+    assert "<title>Recovery drills from 2026-01-01 to 2026-12-31: Fully proven: 1 of 2 services in lab.</title>" in page
     text = markdown.render(audited(book))
     assert text.index("**Fully proven: 1 of 2") < text.index("The record is complete")
+
+
+def test_the_title_of_the_page_fits_in_the_head_of_a_sheet(book):
+    """A browser prints it on one line above each sheet, and cuts what does not fit."""
+    audit = replace(kept(book, "passed"), so_far=date(2026, 12, 1))
+    assert "; 1 recovered with a reservation" in summary.headline(summary.service_rows(audit)), "longer than there is room"
+    (title,) = re.findall(r"<title>(.*?)</title>", html.render(audit))
+    assert "as of" not in title
+    assert len(title) <= 90
 
 
 def test_a_detection_by_the_drills_probe_is_shown_and_counted_apart(book, capsys):

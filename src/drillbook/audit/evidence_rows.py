@@ -9,6 +9,9 @@ from drillbook.audit.records import Record
 from drillbook.audit.run_rows import CLOSED, RECOVERED, UNFINISHED, recover
 from drillbook.report.figures import utc_minute
 
+NO_END = "chain intact, but without the end of the run"
+"""State of the journal of a run that has no event for its end, for example because its controller died."""
+
 
 @dataclass(frozen=True, slots=True)
 class EvidenceRow:
@@ -63,7 +66,7 @@ def evidence_row(record: Record, followed: Chain) -> EvidenceRow:
 
 
 def _state(record: Record) -> str:
-    words = ["damaged" if record.damage else "whole"]
+    words = ["damaged" if record.damage else "whole" if record.finished or record.in_progress else NO_END]
     if record.recovered:
         words.append(CLOSED if record.result and record.result.settled else RECOVERED)
     elif not record.finished and not record.damage:
