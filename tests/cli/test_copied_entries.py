@@ -52,9 +52,9 @@ def test_what_must_be_adapted_is_said_before_the_next_command(own):
     said = " ".join(own("init", "--with", "routine-database,rehearse-database").stdout.split())
     first, _, following = said.partition("Next")
     lacks = "First adapt {}, which was written for a lab: inventory/rehearsal.yml lacks {}; `guard.environments` lacks rehearsal."
-    copies = "the services {}database_copy, database_dumps, {}the contact dba"
+    copies = "the services {}database_copy, database_dumps{} and the contact dba"
     assert lacks.format("routine-database", copies.format("", "")) in first
-    assert lacks.format("rehearse-database", copies.format("copy_api, ", "the host or group primary, ")) in first
+    assert lacks.format("rehearse-database", copies.format("copy_api, ", ", the host or group primary")) in first
     assert re.findall(r"drillbook (drill.plan \S+ --inventory \S+)", following) == [
         "drill.plan routine-database --inventory rehearsal",
         "drill.plan rehearse-database --inventory rehearsal",

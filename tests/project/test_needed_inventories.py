@@ -58,12 +58,30 @@ def test_a_service_that_no_inventory_has_is_named_unless_one_cannot_be_read(proj
 
 def test_an_inventory_of_a_permitted_environment_is_to_be_created_if_there_is_none(project):
     """No other inventory helps, because the guard refuses the drill there."""
-    found = choice(project, office=f"environment: office\n{HAS}")
-    assert found == Choice("lab", "an inventory of lab (create inventory/lab.yml with `environment: lab`)")
-    found = choice(project, lab=f"environment: office\n{HAS}")
+    lab = {"lab": f"environment: office\nlab: embedded\n{HAS}"}
+    found = choice(project, **lab)
     assert found == Choice("NAME", "an inventory of lab (create inventory/NAME.yml with `environment: lab`)"), (
         "its file exists"
     )
+    guarded(project, "[staging]")
+    assert choice(project) == Choice(
+        "staging", "an inventory of staging (create inventory/staging.yml with `environment: staging`)"
+    )
+
+
+def test_no_inventory_of_a_lab_is_to_be_created_in_a_project_without_a_lab(project):
+    """It would become the default of all commands. A drill of the catalogue, whose guard permits the lab, is adapted instead."""
+    guard = "an environment of this project in its `guard.environments`"
+    found = choice(project, office=f"environment: office\n{HAS}")
+    made = "an inventory of staging (create inventory/staging.yml with `environment: staging`)"
+    assert found == Choice("staging", f"{made}, or {guard}")
+    guarded(project, "[lab]")
+    assert choice(project) == Choice("office", guard)
+    assert choice(project, other="environment: other\n") == Choice("NAME", guard)
+
+
+def guarded(project, environments):
+    (project.root / "drills" / "volume.yml").write_text(DRILL.replace("[lab, staging]", environments))
 
 
 def test_an_inventory_that_cannot_be_read_may_be_one_of_a_permitted_environment(project):

@@ -115,10 +115,10 @@ def _changes(audit: Audit, environment: str, services: Sequence[str]) -> dict[st
     for the service. Each key is the name of the service.
     """
     kinds = _kinds(audit, environment)
-    found = {
+    rehearsals = {
         name: own_rehearsals.of(name, kinds.get(name, ""), environment, audit.drills, audit.inventories) for name in services
     }
-    return {name: own.words(name) for name, own in found.items() if own}
+    return {name: own.words(name) for name, own in rehearsals.items() if own}
 
 
 def _copies(audit: Audit, environment: str, services: Sequence[str]) -> list[Copy]:

@@ -58,13 +58,13 @@ def _rehearsals(undrilled: Sequence[DueRow], project: Project) -> dict[tuple[str
     for the service. Each key is the environment and the name of the service.
     """
     kinds, drills, inventories = estate.kinds(project), schedules.read(project), needed_inventories.read(project)
-    found = {
+    rehearsals = {
         (row.environment, row.service): own_rehearsals.of(
             row.service, kinds.get(row.service, ""), row.environment, drills, inventories
         )
         for row in undrilled
     }
-    return {key: own.words(key[1]) for key, own in found.items() if own}
+    return {key: own.words(key[1]) for key, own in rehearsals.items() if own}
 
 
 def _to_copy(undrilled: Sequence[DueRow], project: Project) -> list[tuple[str, Copy]]:

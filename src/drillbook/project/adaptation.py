@@ -43,12 +43,14 @@ class Adaptation:
 
     def words(self, name: str) -> str:
         """Return the instruction to adapt the drill or suite ``name``. It is empty if nothing is to be adapted."""
-        lacking = [
+        kinds = (
             _named(self.services, "service", "services"),
             _named(self.hosts, "host or group", "hosts or groups"),
             _named(self.contacts, "contact", "contacts"),
-        ]
-        parts = [f"inventory/{self.inventory}.yml lacks {text}" for text in [", ".join(filter(None, lacking))] if text]
+        )
+        lacking = [text for text in kinds if text]
+        names = " and ".join(filter(None, (", ".join(lacking[:-1]), *lacking[-1:])))
+        parts = [f"inventory/{self.inventory}.yml lacks {names}"] if names else []
         parts += [f"`guard.environments` lacks {self.environment}"] if self.environment else []
         return f"adapt {name}, which was written for a lab: {'; '.join(parts)}" if parts else ""
 
@@ -88,5 +90,5 @@ def _lacking(needed: lab_names.LabNames, project: Project) -> Iterator[Adaptatio
             )
 
 
-def _named(names: tuple[str, ...], singular: str, several: str) -> str:
-    return f"the {singular if len(names) == 1 else several} {listed(names, MOST_NAMES)}" if names else ""
+def _named(names: tuple[str, ...], singular: str, plural: str) -> str:
+    return f"the {singular if len(names) == 1 else plural} {listed(names, MOST_NAMES)}" if names else ""

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from drillbook.errors import DrillbookError, InventoryError
 from drillbook.inventory import merging
-from drillbook.inventory.protection import DOCKER
+from drillbook.inventory.protection import DOCKER, DOCKER_LAB, LAB
 from drillbook.plan.permitted import permits
 from drillbook.project import estate
 from drillbook.project.project import Project
@@ -21,6 +21,7 @@ PROGRAMS = "missing."
 """Beginning of the names of some values of a lab, such as ``missing.restic``. These values tell which software is missing on
 this machine.
 """
+PERMITTED = "an environment of this project in its `guard.environments`"
 PLAIN = re.compile(r"[\w-]+")
 """Regular expression for names of environments that may also be the names of files."""
 
@@ -98,11 +99,22 @@ class Inventories:
         if not environments:
             drills = "an environment in which all its drills may run"
             return Choice(self.default, drills if scheduled.suite else "an environment in its `guard.environments`")
+        if not self.unread and LAB in environments and not any(listed.is_lab for listed in self.listed):
+            return self._without_lab([name for name in environments if name not in (LAB, DOCKER_LAB)])
         if not self.unread:
             return self._to_create(environments[0])
         name = next((name for name in environments if name in self.unread), "")
         files = ", ".join(f"inventory/{each}.yml" for each in ((name,) if name else self.unread))
         return Choice(name or "NAME", f"an inventory of {name or environments[0]} ({files} may be one, but cannot be read)")
+
+    def _without_lab(self, environments: Sequence[str]) -> Choice:
+        """Return the choice for a drill that may run in a lab, in a project without a lab. Either its guard is changed, or an
+        inventory of another environment that it permits is created. ``environments``: the permitted ones without those of labs.
+        """
+        if not environments:
+            return Choice(self.default or "NAME", PERMITTED)
+        made = self._to_create(environments[0])
+        return Choice(made.inventory, f"{made.needs}, or {PERMITTED}")
 
     def _to_create(self, environment: str) -> Choice:
         """Return an inventory of ``environment`` that does not exist yet. It has the name of the environment if it is free."""

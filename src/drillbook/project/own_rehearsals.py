@@ -27,13 +27,13 @@ class OwnRehearsal:
     def words(self, service: str) -> str:
         """Return what to write into which file, so that the drill counts for ``service``."""
         name, source, drill = map(one_line, (service, self.source, self.drill))
-        found = (
+        lead = (
             f"{drill} restores its backup {source}" if self.named else f"if {source}, which {drill} restores, is its backup"
         )
         own = f"`not_drilled: rehearsed with {name}`"
         entry = own if self.named else f"`service: {name}` and {own}"
         change = f"write `service: {name}` (so far {source}) into the drill {drill}, and {entry} into backups.{source}"
-        return f"{found}: {change}; its next run then counts"
+        return f"{lead}: {change}; its next run then counts"
 
 
 def of(
@@ -43,13 +43,13 @@ def of(
     inventory says that it contains the data of this service is preferred. Of the others, only sources that suit ``kind`` and
     contain the data of no other service are considered. ``drills``: drills and suites of the project.
     """
-    found = []
+    rehearsals = []
     for listed in inventories.listed if inventories else ():
         for source, (sort, owner) in listed.sources.items() if listed.environment == environment else ():
             drill = next((each for each in drills if _rehearses(each, source, environment)), None)
             if drill and (owner == service or (not owner and kind in _services_of(sort))):
-                found.append(OwnRehearsal(drill.name, source, owner == service))
-    return min(found, key=lambda each: not each.named, default=None)
+                rehearsals.append(OwnRehearsal(drill.name, source, owner == service))
+    return min(rehearsals, key=lambda each: not each.named, default=None)
 
 
 def _rehearses(drill: Scheduled, source: str, environment: str) -> bool:
