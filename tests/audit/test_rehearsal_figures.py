@@ -210,7 +210,11 @@ def test_a_service_that_was_only_rehearsed_gets_a_step_that_can_be_taken(book):
     assert kinds == {"folder"}
     other = replace(audited(book), rehearsed=tuple(replace(row, kind="postgres") for row in audited(book).rehearsed))
     (step,) = [step for text, step in steps(other).items() if "backups were only rehearsed" in text]
-    assert "`drillbook catalog --for postgres --faults` lists shipped drills" in step
+    own = "; for your own server, see 'Break your own PostgreSQL' in the documentation)"
+    assert f"(`drillbook catalog --for postgres --faults` lists shipped drills{own}" in step
+    assert "Break your own PostgreSQL: own-postgres.md" in (Path(__file__).parents[2] / "mkdocs.yml").read_text(
+        encoding="utf-8"
+    )
     assert {entry.breaks for entry in entries.selected("postgres", faults=True)} == {True}
     assert not [text for text in found if "did not measure" in text]
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from enum import StrEnum
 
 from drillbook.audit.findings import FindingRow
+from drillbook.catalog import entries
 from drillbook.installation.program_name import NEUTRAL
 from drillbook.report.open_findings import DATA_LOSS, GRAVE
 
@@ -20,6 +21,8 @@ WHOLE = "restore the folders that the audit names from a backup of `reports/`, a
 """Next step for a record that is not complete."""
 SEVERE = ("critical", "high")
 """Severities of the findings that come before all others."""
+OWN_DRILLS = {"postgres": "Break your own PostgreSQL"}
+"""Page of the documentation with drills that break a service outside of the lab. The key of each entry is the kind."""
 NOT_AT_ONCE = 4 + 2 * len(SEVERE)
 """First place, in the order of ``urgency``, of the alerts that ask for nothing at once."""
 
@@ -144,3 +147,11 @@ def graded(alert: Alert, rows: Iterable[FindingRow]) -> Alert:
 def catalog_command(kind: str = "") -> str:
     """Return the command that lists the shipped drills for a kind of service, or all of them."""
     return f"{NEUTRAL} catalog{f' --for {shlex.quote(kind)}' if kind else ''}"
+
+
+def fault_drills(kind: str) -> str:
+    """Return a text that tells where drills are which break a service of the kind ``kind``. The kind may be empty."""
+    if kind and not entries.breaking(kind):
+        return f"no shipped drill breaks a service of the kind {kind}: write one"
+    own = f"; for your own server, see {OWN_DRILLS[kind]!r} in the documentation" if kind in OWN_DRILLS else ""
+    return f"`{catalog_command(kind)} --faults` lists shipped drills{own}"

@@ -20,6 +20,7 @@ from drillbook.audit.alert import (
     Topic,
     catalog_command,
     drill_key,
+    fault_drills,
     graded,
     is_open,
     owner_of,
@@ -31,7 +32,6 @@ from drillbook.audit.missed_drills import NEVER, NEVER_RAN, MissedRow
 from drillbook.audit.records import IN_PROGRESS
 from drillbook.audit.rehearsal_figures import RehearsedRow
 from drillbook.audit.run_rows import RunRow, recover
-from drillbook.catalog import entries
 from drillbook.findings import Severity
 from drillbook.installation.program_name import NEUTRAL, as_called
 from drillbook.judge.verdicts import CONTROLLER_DIED, Verdict
@@ -389,10 +389,7 @@ def _of_rehearsals(rows: Sequence[RehearsedRow], when: str) -> Iterator[Alert]:
     for environment, kind in sorted({(row.environment, row.kind) for row in rows}):
         names = open_findings.named([row.service for row in rows if (row.environment, row.kind) == (environment, kind)])
         text = f"{names} in {environment}: backups were only rehearsed, which proves neither an RTO nor an RPO"
-        lists = f"`{catalog_command(kind)} --faults` lists shipped drills"
-        if kind and not entries.breaking(kind):
-            lists = f"no shipped drill breaks a service of the kind {kind}: write one"
-        step = f"run a drill that breaks the service in a test environment and restores its backup ({lists})"
+        step = f"run a drill that breaks the service in a test environment and restores its backup ({fault_drills(kind)})"
         yield Alert(text, step, when=when, topic=Topic.REHEARSED)
     for environment in sorted({row.environment for row in rows}):
         if drills := [row.drill for row in rows if row.environment == environment and row.loss_s is None and not row.stored]:
