@@ -50,7 +50,7 @@ def test_a_day_is_known_to_a_day_only(place, primary):
     [
         ({"orders": "id"}, "is of the type integer"),
         ({"orders": "gone"}, "does not exist"),
-        ({"orders": "later"}, "s in the future"),
+        ({"orders": "later"}, "in the future: the newest later of orders"),
     ],
 )
 def test_a_column_that_tells_no_moment_is_not_used(place, primary, tables, said):
