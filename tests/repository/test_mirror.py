@@ -29,7 +29,6 @@ WHOLE = {
         "place_contract.py": "an interface alone; test_anchor_places.py and test_bucket.py: each place of anchors"
     },
     "audit": {
-        "alert.py": "test_briefing.py: next step, person and time of each alert",
         "alert_causes.py": "test_briefing.py, test_gaps.py and test_missed_drills.py: what needs attention, in its order",
         "evidence_rows.py": "test_content.py and test_chain.py: digests, and runs that confirm a journal",
         "formats.py": "test_rendering.py: every file of an audit",

@@ -26,9 +26,9 @@ def commands_at_once(audit: Audit, most: int) -> list[tuple[str, str]]:
 
 def _commands(audit: Audit) -> Iterator[tuple[str, str]]:
     for alert in (alert for alert in listed(audit) if alert.when == AT_ONCE):
-        found = COMMAND.search(recover(alert.run) if alert.topic is Topic.LEFT else alert.step)
-        if found:
-            yield _purpose(alert, found[1]), found[1]
+        match = COMMAND.search(recover(alert.run) if alert.topic is Topic.LEFT else alert.step)
+        if match:
+            yield _purpose(alert, match[1]), match[1]
 
 
 def _purpose(alert: Alert, command: str) -> str:

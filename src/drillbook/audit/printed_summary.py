@@ -129,7 +129,10 @@ def of(rows: Sequence[ServiceRow], warnings: Sequence[Alert], head: float, exemp
     def best(told: str) -> Page:
         return page(
             chosen(
-                known, lambda one: head + heights[one.alerts] + services_height(one, sizes) + _notes(page(one, told), exempt)
+                known,
+                lambda layout: (
+                    head + heights[layout.alerts] + services_height(layout, sizes) + _notes(page(layout, told), exempt)
+                ),
             ),
             told,
         )

@@ -145,7 +145,7 @@ def layouts(alerts: int, shortest: int, services: int) -> Iterator[Layout]:
 def chosen(known: Sequence[Layout], height: Callable[[Layout], float]) -> Layout:
     """Return the first layout of ``known`` that fits on the page, or else the last one. ``height``: function that returns the
     height of all parts of the page whose size is not the same in every audit."""
-    fitting = (one for one in known if FIXED_PX - (0.0 if one.table else TABLE_PX) + height(one) <= PAGE_PX)
+    fitting = (layout for layout in known if FIXED_PX - (0.0 if layout.table else TABLE_PX) + height(layout) <= PAGE_PX)
     return next(fitting, known[-1])
 
 
