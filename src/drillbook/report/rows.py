@@ -174,6 +174,7 @@ def _shown(finding: Finding, result: Result) -> Finding:
             if objective.measured_s is not None and finding.title.endswith(f": {key.upper()}"):
                 plain, row = f"{objective.measured_s:.3f} s", row_of(result, key)
                 figure = row.marked if row and row.lost else objective_figure(objective)
+                figure = f"({figure}) {DOES_NOT_COUNT}" if row and row.uncounted else figure
                 told = finding.measured.replace(plain, figure, 1)
                 finding = finding.model_copy(
                     update={"measured": told, "wanted": objective_findings.wanted(finding.wanted, objective)}
