@@ -68,7 +68,9 @@ def of(
         drill = entries.to_copy(kinds.get(service, ""), service, own, lab=in_lab, adapted=adapted)
         if drill and entries.find(drill).service not in others - {service}:
             services_by_copy.setdefault((drill, *_needs(drill, service, inventories, environment)), []).append(service)
-    copies = [Copy(drill, tuple(its), *needs, adapted) for (drill, *needs), its in services_by_copy.items()]
+    copies = [
+        Copy(drill, tuple(its), inventory, needs, adapted) for (drill, inventory, needs), its in services_by_copy.items()
+    ]
     return sorted(copies, key=lambda copy: (not copy.is_ready, entries.find(copy.drill).breaks))
 
 
