@@ -69,7 +69,7 @@ def test_a_rehearsal_of_the_backup_counts_after_the_changes_that_are_told(folder
     assert (done.returncode, "init --with" in said) == (1, False)
     folder.run("audit")
     (page,) = (root / "reports").glob("audit-*/audit.md")
-    assert told.replace("`", "") in page.read_text().replace("`", "").replace("\\", "")
+    assert told.removeprefix("for site: ").replace("`", "") in page.read_text().replace("`", "").replace("\\", "")
     drill.write_text(REHEARSE.replace("service: nightly\nevery", "service: site\nevery"))
     text = inventory.read_text().replace(owner, "") if owner else inventory.read_text()
     inventory.write_text(text.replace("26h}", "26h, service: site, not_drilled: rehearsed with site}"))
