@@ -285,6 +285,6 @@ def test_the_figure_of_an_objective_in_a_finding_has_its_error() -> None:
         assert found
         for one in found:
             (row,) = [row for row in rows.rows_of(view.result) if one.title.endswith(f": {row.key.upper()}")]
-            assert one.measured.startswith(row.measured)
+            assert one.measured.startswith(f"({row.measured}) {row.uncounted}" if row.uncounted else row.measured)
             assert re.search(" s (± |\\+0/)", row.measured), "the error is stated"
             assert one.measured in plain(markdown.render(view))
