@@ -90,7 +90,7 @@ def test_generated_project_files_name_one_program():
     templates = ROOT / "src" / "drillbook" / "cli" / "templates"
     texts = {path.name: path.read_text() for path in templates.rglob("*") if path.is_file()}
     assert [name for name, text in texts.items() if re.search(r"\binvoke\b", text)] == ["tasks.txt"]
-    assert all("drillbook drill @SUITE@" in text for name, text in texts.items() if name == "github.yml")
+    assert all("drillbook drill @NAME@" in text for name, text in texts.items() if name == "github.yml")
 
 
 def test_the_page_of_the_installation_names_every_extra():
