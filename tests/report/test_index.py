@@ -342,8 +342,7 @@ def test_the_figures_of_a_drill_are_those_of_its_newest_run_that_passed_or_faile
     assert "not measured" in alone
 
 
-def test_the_row_of_a_run_that_did_not_end_names_its_service_and_the_page_explains_the_lab() -> None:
+def test_the_row_of_a_run_that_did_not_end_names_its_service() -> None:
     open_ = index.unfinished("20260401T000000.000Z-own-00aa", "lab", alive=False, service="api")
-    page = plain(index.render([open_], notes={"lab": "a test environment, not production"}))
+    page = plain(index.render([open_]))
     assert "api in lab" in page.replace("\N{NO-BREAK SPACE}", " ")
-    assert "Times are UTC. The lab is a test environment, not production." in page

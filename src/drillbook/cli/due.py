@@ -132,7 +132,7 @@ def _print_below(
     if states.unproven:
         names = listed(_unproven_services(states), len(states.unproven) if everything else MOST_UNPROVEN)
         out.print(Prose(Text(f"services without a proven restore: {names}", style="dim")))
-    if project is not None and (steps := due_steps.steps(rows, project, recover)):
+    if project is not None and (steps := due_steps.steps(rows, states.rows, project, recover)):
         out.print(shown_steps(steps))
         out.print()
 

@@ -22,9 +22,11 @@ Steps = Sequence[tuple[str, str]]
 """Suggested commands. Each entry is a pair: the description of the command, and the command."""
 
 
-def steps(rows: Sequence[DueRow], project: Project, recover: Steps = ()) -> list[tuple[str, str]]:
-    """Return all commands to suggest below the table, each with a description. ``recover``: commands for unfinished runs."""
-    return [*next_steps(rows, project, recover), *gone(rows, project)]
+def steps(rows: Sequence[DueRow], every: Sequence[DueRow], project: Project, recover: Steps = ()) -> list[tuple[str, str]]:
+    """Return all commands to suggest below the table, each with a description. ``rows``: rows of the table; ``every``: also those of
+    services without a drill; ``recover``: commands for unfinished runs.
+    """
+    return [*next_steps(rows, project, recover), *gone(every, project)]
 
 
 def next_steps(rows: Sequence[DueRow], project: Project, recover: Steps = ()) -> list[tuple[str, str]]:

@@ -155,12 +155,11 @@ def render(
     known: Mapping[str, Known] | None = None,
     audit: AuditPages | None = None,
     going: Sequence[str] = (),
-    notes: Mapping[str, str] | None = None,
 ) -> str:
     """Render the index of ``entries``. The entries may be in any order.
 
     ``known``: names of the project's drills and suites. The page also lists those that never ran. ``audit``: newest audit,
-    to which the page links. ``going``: runs in progress, as ``index_age`` names them. ``notes``: explanations of environments.
+    to which the page links. ``going``: runs in progress, as ``index_age`` names them.
     """
     newest_first = sorted(entries, key=_age)
     listed = [row for entry in newest_first for row in (_row(entry), *(_row(child, child=True) for child in entry.children))]
@@ -171,7 +170,6 @@ def render(
             rows=listed,
             audit=audit,
             going=" ".join(going),
-            notes=[f"The {name} is {note}." for name, note in sorted((notes or {}).items())],
             notice=index_notice.notice(going),
             trends=(trends := _trends([row.entry for row in listed])),
             head=_head(trends, listed, known or {}),

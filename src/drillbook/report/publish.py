@@ -20,7 +20,6 @@ from drillbook.report import audit_pages, folders, formats, index, index_age, ow
 from drillbook.report.formats import Rendering, Subject
 from drillbook.report.index_entries import IndexEntry, Known
 from drillbook.report.recovery_steps import Recovered
-from drillbook.report.wording import of_environment
 
 
 def write_all(folder: Path, renderings: Sequence[Rendering[Subject]], subject: Subject) -> None:
@@ -59,23 +58,10 @@ def write_index(
     newest = max((index_age.changed(reports, name) for name in names), default=0)
     entries = {name: entry for name in names if (entry := _listed(runs.of(reports / name), runs))}
     page = reports / index_age.PAGE
-    notes = _environment_notes(reports, list(entries.values()), runs)
-    write(page, index.render(entries.values(), known, audit_pages.newest(reports), going, notes))
+    write(page, index.render(entries.values(), known, audit_pages.newest(reports), going))
     if newest:  # not the time of writing, so that a run that ends in this moment counts as newer than the page
         os.utime(page, ns=(newest, newest))
     _set_latest(reports, latest, max((name for name, entry in entries.items() if entry.href), default=""))
-
-
-def _environment_notes(reports: Path, entries: Sequence[IndexEntry], runs: RunStates) -> dict[str, str]:
-    """Return explanations of environments, by the plan of the newest run with a report in each of them."""
-    drills = [drill for entry in entries for drill in (entry.children or (entry,)) if drill.href and drill.kind == "drill"]
-    newest = {drill.environment: drill for drill in sorted(drills, key=lambda drill: drill.started)}
-    plans = {
-        name: runs.of((reports / drill.href).parent).first_line.get("data", {}).get("plan", {})
-        for name, drill in newest.items()
-    }
-    notes = {name: of_environment([plan.get("inventory")]) for name, plan in plans.items()}
-    return {name: note for name, note in notes.items() if note}
 
 
 def _set_latest(reports: Path, latest: str, finished: str) -> None:
