@@ -59,7 +59,7 @@ def test_a_drill_with_a_finding_is_named_beside_the_others_that_took_their_backu
         goal,
         drill="table-dropped",
         mark=f" {SHORT_MARK}{MARK}",
-        within="met, but not for restored tables",
+        within="met, but not measured for restored tables",
         lost="3 rows lost",
     )
     found = replace(audit.findings[0], severity="medium", code="removed-data-missing", state="open")
@@ -75,7 +75,7 @@ def test_a_drill_with_a_finding_is_named_beside_the_others_that_took_their_backu
     assert [text for text in texts if "postgres-lost" in text] == [joint]
     assert joint in [alert.text for alert in alerts(audit)], "the audit has the same entry"
     (own,) = [text for text in texts if "table-dropped" in text and text != joint]
-    assert own.endswith("; its RPO is met, but not for restored tables")
+    assert own.endswith("; its RPO is met, but not measured for restored tables")
 
 
 def test_drills_that_failed_share_an_entry_so_that_services_without_a_drill_are_shown(tmp_path):

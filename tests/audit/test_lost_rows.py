@@ -1,4 +1,4 @@
-"""An objective beside a known loss of rows is met, but not for restored tables, in every sum, cell and alert of the audit."""
+"""An objective beside a known loss of rows is met, but not measured for restored tables, in every sum, cell and alert of the audit."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from drillbook.report.remarks import MARK, SHORT_MARK
 from tests.audit.test_told_of_runs import kept
 from tests.report.test_agreement import plain
 
-OTHERS = "met, but not for restored tables"
+OTHERS = "met, but not measured for restored tables"
 
 
 @pytest.fixture
@@ -41,7 +41,7 @@ def test_sums_count_it_apart_from_the_other_reservations(lossy):
     assert counts in plain(markdown.render(lossy))
     page = plain(summary.render(lossy))
     assert "~ 1 more with a reservation" in page
-    assert "~ 1 more met, but not for restored tables" in page
+    assert "~ 1 more met, but not measured for restored tables" in page
 
 
 def test_the_cell_of_the_summary_says_for_what_the_target_is_met(lossy):

@@ -21,7 +21,7 @@ from tests.audit.test_chain import audited
 from tests.report import samples
 from tests.report.test_agreement import plain
 
-OTHERS = "the recovery point is met, but not for the restored data"
+OTHERS = "the recovery point is met, but not measured for the restored data"
 
 
 @pytest.fixture
@@ -208,7 +208,7 @@ def test_rows_that_are_known_to_be_lost_stand_in_the_summary_beside_a_longer_rpo
     (row,) = [row for row in summary.service_rows(audit) if row.service == "api"]
     assert row.rpo.drill == "sample"
     assert row.losses == (
-        f"{SHORT_MARK} table-dropped: 3 rows not in the backup, target 1 s met, but not for restored tables",
+        f"{SHORT_MARK} table-dropped: 3 rows not in the backup, target 1 s met, but not measured for restored tables",
     )
     assert row.losses[0] in row.line
     cell = summary.render(audit).split('<td data-head="RPO">')[1].split("</td>")[0]

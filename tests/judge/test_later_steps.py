@@ -77,7 +77,7 @@ def test_the_rpo_names_the_rows_that_did_not_come_back_as_that_of_a_run_which_pa
     assert row.remark.startswith(f"{LOSS[0].upper()}{LOSS[1:]}; the RPO possibly leaves out")
     (finding,) = (it for it in rows.findings_of(view.result) if it.title.endswith(": RPO"))
     assert finding.measured == f"({told} §) {row.uncounted}", "with the same words as the table of objectives"
-    assert remarks.beside_loss(view.result) == ", but not for restored tables §", "beside the RPO in the timeline"
+    assert remarks.beside_loss(view.result) == ", but not measured for restored tables §", "beside the RPO in the timeline"
     assert html.bar(row) is None, "a bar would make the figure look like the whole loss"
     for page in (html.render(view), markdown.render(view)):
         assert plain(page).count("by the canary alone at most 0.05 s") >= 2

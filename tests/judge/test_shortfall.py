@@ -120,7 +120,7 @@ def test_lost_rows_are_an_open_finding_in_the_headline_and_a_reservation_of_the_
     assert wrapping == ' class="num wraps"', "the longer figure wraps on a narrow screen"
     assert lead in row.measured
     assert row.brief == "≥ 3 rows lost"
-    assert "the RPO was met, but not for restored tables: at least 3 rows lost" in page
+    assert "the RPO was met, but not measured for restored tables: at least 3 rows lost" in page
     entry = index.entry(json.loads(view.result.model_dump_json(by_alias=True)))
     assert plain(index.render([entry])).count(remarks.LEGENDS[remarks.SHORT_MARK]) == 1
 
@@ -148,7 +148,7 @@ def test_an_rpo_without_the_lost_rows_is_neither_compared_nor_drawn(tmp_path):
         line = lossy.timeline.model_copy(update={"marks": {**lossy.timeline.marks, "recovery_point": 9.9}})
         drawing = timeline.draw(lossy.model_copy(update={"timeline": line}))
         (rpo,) = [one.label.text for one in drawing.dimensions if one.key == "rpo"]
-        assert rpo.count(", but not for restored tables §") == count
+        assert rpo.count(", but not measured for restored tables §") == count
 
 
 def test_the_next_steps_of_a_run_with_lost_rows_begin_with_the_remedy(tmp_path):

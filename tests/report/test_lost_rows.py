@@ -1,4 +1,4 @@
-"""A proven loss of rows is never called met: the objective is met, but not for restored tables, and has no bar."""
+"""A proven loss of rows is never called met: the objective is met, but not measured for restored tables, and has no bar."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ from tests.report.test_browser import chrome
 
 __all__ = ["chrome"]
 
-OTHERS = "met, but not for restored tables"
+OTHERS = "met, but not measured for restored tables"
 ROWS = "rows of public.chunks in database"
 
 
@@ -60,7 +60,7 @@ def test_a_figure_beside_lost_rows_has_no_bar_and_the_timeline_says_what_it_is(l
     assert bars["rpo"] is None
     assert bars["rto"] is not None
     (span,) = [span for span in timeline.draw(lossy).dimensions if span.key == "rpo"]
-    assert span.label.text.endswith(f", but not for restored tables {SHORT_MARK}")
+    assert span.label.text.endswith(f", but not measured for restored tables {SHORT_MARK}")
 
 
 def test_a_suite_names_the_lost_rows_apart_from_the_other_reservations(lossy: RunView) -> None:

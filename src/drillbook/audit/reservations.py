@@ -1,6 +1,6 @@
 """Alerts about objectives that are met only with a reservation.
 
-A reservation is a reason to doubt an RPO that was met. For example, some data was lost, so the RPO is met, but not for
+A reservation is a reason to doubt an RPO that was met. For example, some data was lost, so the RPO is met, but not measured for
 this data.
 """
 

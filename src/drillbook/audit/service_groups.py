@@ -73,7 +73,7 @@ RULES = {
 """
 REASONS = {
     remarks.FRESH: "the recovery point was measured with a fresh backup, not with a routine backup",
-    remarks.MISSING: "less data came back than the fault removed; the recovery point is met, but not for the restored data",
+    remarks.MISSING: "less data came back than the fault removed; the recovery point is met, but not measured for the restored data",
     remarks.UNKNOWN: "the recovery point covers the canary's own rows only",
 }
 """Texts of the reasons for a reservation. The key of each entry is the reason."""

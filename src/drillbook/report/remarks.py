@@ -112,9 +112,9 @@ class Remark:
     def state(self) -> str:
         """State of an objective whose figure is within the target, but has a mark such as ``†``. Without a known loss
         (``lost``), the state is ``RESERVED``. With one, it names the data for which the objective is not met, as in
-        ``met, but not for restored tables``.
+        ``met, but not measured for restored tables``.
         """
-        return f"met, but not for {self.excepted}" if self.lost else RESERVED
+        return f"met, but not measured for {self.excepted}" if self.lost else RESERVED
 
 
 @dataclass(frozen=True, slots=True)
@@ -211,7 +211,7 @@ def beside_loss(result: Result) -> str:
     was not measured, and ends with ``SHORT_MARK``. The result is empty for any other run.
     """
     known = shortfall.shortfalls(lasting(result.steps, result.later_steps))
-    return f", but not for {known[0].kind} {SHORT_MARK}" if known else ""
+    return f", but not measured for {known[0].kind} {SHORT_MARK}" if known else ""
 
 
 def _of_commands(steps: Sequence[Step | StepResult], rpo: Objective | None, told: Remark | None) -> Remark | None:
