@@ -816,11 +816,14 @@ def test_the_row_names_the_drills_on_which_the_recovery_point_does_not_rest(tmp_
     assert (row.good, row.without_rpo, row.set_by) == (
         True,
         ("api-down",),
-        "api-down sets none; the service keeps no data of its own",
+        "of writes to other services; it keeps no data of its own; api-down sets none",
     )
     assert replace(row, without_rpo=("a", "b"), keeps_data=True).set_by == "a and b set none"
     page = plain(summary.render(audit))
-    assert f"target {row.rpo.target}, sampleapi-down sets none; the service keeps no data of its own" in page
+    assert (
+        f"target {row.rpo.target}, sampleof writes to other services; it keeps no data of its own; api-down sets none"
+        in page
+    )
     stored = replace(audit, coverage=tuple(replace(row, keeps_data=True) for row in audit.coverage))
     assert "keeps no data of its own" not in plain(summary.render(stored))
     timed = replace(audit, proven=tuple(goal for goal in audit.proven if goal.key != "rpo"))

@@ -100,7 +100,7 @@ def test_each_service_with_a_reservation_has_the_drill_that_proves_it_or_that_mu
     assert (run.kind, run.routine, run.without_routine) == ("postgres", (), True)
     run = replace(run, without_routine=False)
     passed = replace(passed, runs=(run,))
-    shows = "It shows how old the backup is"
+    shows = "It shows how old the backup is; † stays"
 
     def told(audit):
         (one,) = [one for one in alerts(audit) if "with a reservation: the drill itself" in one.text]
@@ -149,7 +149,7 @@ def test_one_command_copies_the_drills_of_all_services_with_a_reservation(passed
     some = replace(both, runs=(replace(run, without_routine=True), cache))
     assert told(some).startswith(
         "copy and run a drill that restores a routine backup: `drillbook init --with routine-cache` "
-        f"(the lab keeps none of {run.service}). It shows how old the backup is"
+        f"(the lab keeps none of {run.service}). It shows how old the backup is; † stays"
     )
     bare = replace(both, runs=(run, replace(cache, restoring="own.restore")))
     assert told(bare).endswith("; write one for cache (`drillbook actions own.restore`). They show how old it is")

@@ -90,7 +90,7 @@ def test_drills_that_are_due_already_have_no_second_deadline(book):
     (alert,) = [alert for alert in alerts(audit) if "never drilled" in alert.text]
     assert alert.text.startswith("The services guestbook and other were never drilled")
     assert alert.step == "run `drillbook drill rehearse-guestbook`; write a drill for the service other"
-    assert alert.when == f"{AT_ONCE}; the other steps {SOON}"
+    assert alert.when == f"{AT_ONCE}; other drills to copy or write {SOON}"
     elsewhere = replace(audit, missed=(replace(late, environment="staging", elsewhere="lab"),))
     assert undrilled_services.step(elsewhere, "lab", ["guestbook", "other"], SOON)[1] == SOON
     later = replace(drill, name="rehearse-other", services=("other",))

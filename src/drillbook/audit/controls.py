@@ -61,11 +61,13 @@ EVIDENCE = {
     "compared": Evidence("passed, restored a backup, and compared the restored content", run_evidence.compared),
     "restored": Evidence("passed and restored a backup", run_evidence.restored),
     "compared and measured": Evidence(
-        "passed, restored a backup, compared the restored content, and met each RTO and RPO of its drill without a reservation",
+        "passed, restored a backup, compared the restored content, and met without a reservation each RTO and RPO that its drill sets",
         lambda record: run_evidence.compared(record) and run_evidence.measured(record),
     ),
     "carried out": Evidence("carried out steps of a restore", run_evidence.carried_out),
-    "measured": Evidence("passed, and met each RTO and RPO of its drill without a reservation", run_evidence.measured),
+    "measured": Evidence(
+        "passed, and met without a reservation each RTO and RPO that its drill sets", run_evidence.measured
+    ),
     "recovered": Evidence("passed, proved that a fault was active, and recovered the service", run_evidence.recovered),
     "redundant": Evidence("shows that a redundant component took over", lambda _record: False),
     "tested": Evidence("injected a fault or restored a backup, and passed or failed", run_evidence.tested),

@@ -35,7 +35,7 @@ RESERVATIONS = {
 """Text and next step for an objective that is met with a reservation. The key of each entry is the reason for the
 reservation. The step for a fresh backup depends on the service; see ``_routine_proofs``.
 """
-SHOWN_BY = ("It shows how old the backup is", "They show how old it is")
+SHOWN_BY = ("It shows how old the backup is; † stays", "They show how old it is; † stays")
 """Words for what a drill that restores a routine backup shows. The first text is about one drill, the second about several."""
 
 
@@ -111,7 +111,7 @@ def _routine_proofs(audit: Audit, goals: Sequence[ProvenRow]) -> tuple[str, str]
     many = len(services) > MOST_PROOFS
     ways = f"run {what}, and write one for each service that has none" if many else _ways(audit, goals, what)
     lacks = f" (the lab keeps none of {open_findings.named(bare)})" if bare else ""
-    return f"{ways or f'run {what}'}{lacks}. {SHOWN_BY[several]}", f"; {STAYS}"
+    return f"{ways or f'run {what}'}{lacks}. {SHOWN_BY[several]}", STAYS.removeprefix("the reservation stays")
 
 
 def _ways(audit: Audit, goals: Sequence[ProvenRow], what: str) -> str:

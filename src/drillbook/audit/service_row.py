@@ -13,6 +13,8 @@ from drillbook.report import open_findings
 from drillbook.report.figures import one_line
 
 NEVER = "never drilled"
+OF_OTHERS = "of writes to other services; it keeps no data of its own"
+"""Text beside the RPO of a service of a kind that stores no data."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,11 +85,13 @@ class ServiceRow:
 
     @property
     def set_by(self) -> str:
-        """Text with the drills on which the RPO does not rest, because they set none, for the column of the RPO."""
-        if not self.without_rpo:
-            return ""
-        text = f"{open_findings.named(self.without_rpo)} set{'s' * (len(self.without_rpo) == 1)} none"
-        return text if self.keeps_data else f"{text}; the service keeps no data of its own"
+        """Text about the RPO, for its column: the drills on which it does not rest, because they set none, and the data to which
+        it applies if the service keeps none of its own.
+        """
+        texts = [] if self.keeps_data or not self.rpo else [OF_OTHERS]
+        if self.without_rpo:
+            texts.append(f"{open_findings.named(self.without_rpo)} set{'s' * (len(self.without_rpo) == 1)} none")
+        return "; ".join(texts)
 
     @property
     def shown_marks(self) -> str:

@@ -62,7 +62,7 @@ def _limit(due: Sequence[str], drills: Sequence[str], when: str, *, others: bool
     if not due:
         return when
     if len(due) == len(drills):
-        return f"{AT_ONCE}; the other steps {when}" if others else AT_ONCE
+        return f"{AT_ONCE}; other drills to copy or write {when}" if others else AT_ONCE
     return f"{AT_ONCE} for {open_findings.named(due)}; the others {when}"
 
 

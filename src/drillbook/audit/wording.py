@@ -177,10 +177,13 @@ def _probed(goals: Sequence[ProvenRow]) -> str:
 
 def all_passed(audit: Audit) -> str:
     """Return the sentence to show if every run passed. It stands in place of the table of runs that did not pass."""
+    lost = any(row.code in open_findings.DATA_LOSS and row.open_now for row in audit.findings)
+    less = " Data that did not come back is listed under Findings." if lost else ""
     if audit.whole:
-        return "Every run of the period passed and undid all its changes." if audit.runs else "No run began in this period."
+        passed = f"Every run of the period passed and undid all its changes.{less}"
+        return passed if audit.runs else "No run began in this period."
     known = (
-        "Every run of the period that is in the record passed and undid all its changes."
+        f"Every run of the period that is in the record passed and undid all its changes.{less}"
         if audit.runs
         else "No run that is in the record began in this period."
     )

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from drillbook.exits import Exit
-from drillbook.findings import Finding
+from drillbook.findings import Finding, Severity
 from drillbook.journal.run_files import PAGE
 from drillbook.judge.result import RunView, SuiteResult
 from drillbook.judge.verdicts import Verdict
@@ -103,7 +103,8 @@ def suite_sentence(members: Sequence[SuiteRow], *, probed: bool = True) -> str:
     if found_in := suite_findings(members):
         where = open_findings.named([row.drill for row, _ in found_in])
         mark = "" if probed else " (!)"
-        text += f" Open findings{mark}: {', '.join(open_findings.counts([finding for _, finding in found_in]))}, in {where}."
+        graded = ", ".join(open_findings.counts([finding for _, finding in found_in]))
+        text += f" Open findings{mark}: {graded}, in {where}{_low(members)}."
     if lossy := [row.drill for row in members if row.view and lost_data.allowed(row.view.result)]:
         text += f" Data lost, less than the RPO allows: {open_findings.named(lossy)}."
     for key, name in wording.SHORT.items():
@@ -117,6 +118,14 @@ def suite_sentence(members: Sequence[SuiteRow], *, probed: bool = True) -> str:
 
 def _reserved(goal: ObjectiveRow, key: str) -> bool:
     return goal.key == key and goal.state == RESERVED and not goal.uncounted
+
+
+def _low(members: Sequence[SuiteRow]) -> str:
+    """Return a clause with the number of findings of low severity in all drills of a suite, or an empty text if there are none."""
+    number = sum(
+        finding.severity is Severity.LOW for row in members if row.view for finding in rows.findings_of(row.view.result)
+    )
+    return f"; {number} low" if number else ""
 
 
 def suite_findings(members: Sequence[SuiteRow]) -> list[tuple[SuiteRow, Finding]]:
