@@ -73,7 +73,7 @@ def test_the_kinds_that_are_searched_are_those_of_a_recovery() -> None:
     ]
 
 
-def test_the_index_names_the_service_of_a_run_that_did_not_end_and_explains_the_lab(tmp_path: Path) -> None:
+def test_the_index_names_the_service_of_a_run_that_did_not_end(tmp_path: Path) -> None:
     book = Book(tmp_path)
     book.run("2026-05-03T09:00:00").good().close()
     book.run("2026-05-04T09:00:00", drill="api-down", text=stories.DOWN).fault().close()
@@ -81,4 +81,3 @@ def test_the_index_names_the_service_of_a_run_that_did_not_end_and_explains_the_
     publish.write_index(book.reports)
     page = plain((book.reports / "index.html").read_text()).replace("\N{NO-BREAK SPACE}", " ")
     assert page.count("api in lab") == 2, "of both drills"
-    assert page.count("The lab is a test environment, not production.") == 1

@@ -12,7 +12,7 @@ from drillbook.journal.json_values import json_object
 from drillbook.report.own_end import STARTED
 from drillbook.report.remarks import Step
 
-BEGUN, DONE, FAILED = "step.started", "done", "failed"
+BEGUN, DONE, FAILED = b"step.started".decode(), "done", "failed"
 """Kinds of the events that tell the begin and the outcome of a step. A test compares them with the models of these events."""
 
 
