@@ -100,7 +100,7 @@ def test_each_service_with_a_reservation_has_the_drill_that_proves_it_or_that_mu
     assert (run.kind, run.routine, run.without_routine) == ("postgres", (), True)
     run = replace(run, without_routine=False)
     passed = replace(passed, runs=(run,))
-    shows = "It shows how old the backup is; † stays"
+    shows = "It shows how old the backup is; the reservation stays"
 
     def told(audit):
         (one,) = [one for one in alerts(audit) if "with a reservation: the drill itself" in one.text]
@@ -108,7 +108,7 @@ def test_each_service_with_a_reservation_has_the_drill_that_proves_it_or_that_mu
 
     one = told(passed)
     copy = "copy and run a drill that restores a routine backup: `drillbook init --with routine-database`"
-    stays = "; the reservation stays until a drill restores in place a backup that it did not take itself"
+    stays = " until a drill restores in place a backup that it did not take itself"
     assert (one.step, one.otherwise) == (f"{copy}. {shows}", stays)
     known = replace(passed, runs=(replace(run, routine=("restore-newest", "other"), inventory="staging"),))
     drill = "`drillbook drill restore-newest --inventory"
@@ -124,7 +124,7 @@ def test_each_service_with_a_reservation_has_the_drill_that_proves_it_or_that_mu
     assert stays not in plain(summary.render(lab)), "the page has no room for it"
     goals = [replace(row, service=f"{row.service}-{number}") for row in passed.proven for number in range(4)]
     assert told(replace(passed, proven=tuple(goals))).step == (
-        "run drills that restore a routine backup, and write one for each service that has none. They show how old it is"
+        "run drills that restore a routine backup, and write one for each service that has none. They show how old it is; the reservation stays"
     )
 
 
@@ -149,10 +149,12 @@ def test_one_command_copies_the_drills_of_all_services_with_a_reservation(passed
     some = replace(both, runs=(replace(run, without_routine=True), cache))
     assert told(some).startswith(
         "copy and run a drill that restores a routine backup: `drillbook init --with routine-cache` "
-        f"(the lab keeps none of {run.service}). It shows how old the backup is; † stays"
+        f"(the lab keeps none of {run.service}). It shows how old the backup is; the reservation stays"
     )
     bare = replace(both, runs=(run, replace(cache, restoring="own.restore")))
-    assert told(bare).endswith("; write one for cache (`drillbook actions own.restore`). They show how old it is")
+    assert told(bare).endswith(
+        "; write one for cache (`drillbook actions own.restore`). They show how old it is; the reservation stays"
+    )
 
 
 def test_a_trend_counts_the_runs_that_were_met_with_a_reservation_apart(recorded):

@@ -89,7 +89,7 @@ def test_a_known_loss_stands_in_place_of_the_figure_and_tells_for_what_the_objec
     lines, legend = screen([row])
     assert "~ \u2265 6 rows lost \u00a7" in lines[1]
     assert lines[2:] == ["      RPO met for y only"]
-    assert "\u00a7 some data did not come back." in legend
+    assert "\u00a7 data did not come back." in legend
 
 
 def test_the_environment_is_named_where_there_are_several(book):

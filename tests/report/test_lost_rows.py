@@ -81,7 +81,7 @@ def test_the_table_of_a_suite_explains_its_short_word_for_such_an_objective(loss
     suite, views = samples.suite()
     text = " ".join(renderings.printed(summary.suite_ending(suite, [lossy, *views[1:]]), 200).split())
     assert f"~ not all data {SHORT_MARK}" in text
-    assert f"{SHORT_MARK} some data did not come back: the RPO is {OTHERS}" in text
+    assert f"{SHORT_MARK} data did not come back: RPO {OTHERS}" in text
 
 
 def test_the_gate_on_the_page_about_ci_stops_such_a_run_and_lets_another_pass(lossy: RunView, tmp_path: Path) -> None:

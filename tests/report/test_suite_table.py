@@ -98,7 +98,7 @@ def test_rows_that_did_not_come_back_are_in_the_column_and_are_not_called_allowe
     assert re.search(r"~ not all +\u2265 3 rows, ", row)
     (rest,) = [line for line in lines if f"data {SHORT_MARK}{MARK}" in line]
     assert lines.index(rest) == lines.index(row) + 1
-    assert f"  {SHORT_MARK} some data did not come back: the RPO is met, but not measured for restored tables" in lines
+    assert f"  {SHORT_MARK} data did not come back: RPO met, but not measured for restored tables" in lines
     assert "  \u2713 met" in lines, "no other RPO is met with a reservation"
     said = " ".join(" ".join(lines).split())
     assert "RPO met, but not measured for restored tables: table-dropped (at least 3 rows lost)." in said

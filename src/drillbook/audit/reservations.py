@@ -35,7 +35,7 @@ RESERVATIONS = {
 """Text and next step for an objective that is met with a reservation. The key of each entry is the reason for the
 reservation. The step for a fresh backup depends on the service; see ``_routine_proofs``.
 """
-SHOWN_BY = ("It shows how old the backup is; † stays", "They show how old it is; † stays")
+SHOWN_BY = ("It shows how old the backup is; the reservation stays", "They show how old it is; the reservation stays")
 """Words for what a drill that restores a routine backup shows. The first text is about one drill, the second about several."""
 
 

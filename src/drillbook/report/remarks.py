@@ -57,7 +57,7 @@ LEGENDS = {
 }
 WHY = {
     OWN_ROWS_MARK: "the figure covers the canary's own rows only",
-    SHORT_MARK: "some data did not come back",
+    SHORT_MARK: "data did not come back",
     MARK: "the drill itself took the restored backup",
     RECENT_MARK: "the restored backup was taken during the run",
     EARLIER_MARK: "an earlier run of a drill took the restored backup",

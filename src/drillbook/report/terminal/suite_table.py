@@ -133,7 +133,7 @@ def _legend(members: Sequence[SuiteRow], keys: Sequence[str]) -> list[Renderable
     signs = [*_states(shown, unknown=unknown), *_dashes(members, keys)]
     marks = "".join([*(row.mark for row in shown), *(row.rehearsed.mark for row in members if row.rehearsed)])
     within = ", or ".join(dict.fromkeys(row.within for row in shown if row.within))
-    more = {remarks.SHORT_MARK: f": the RPO is {within}"} if within else {}
+    more = {remarks.SHORT_MARK: f": RPO {within}"} if within else {}
     lines = [f"{mark} {text}{more.get(mark, '')}" for mark, text in remarks.WHY.items() if mark in marks]
     return (
         [Entries(signs), Prose(Text("\n".join(lines), style="dim"), INDENT, below=1)] if lines else [Entries(signs), Text()]
