@@ -112,7 +112,9 @@ def test_nothing_else_takes_its_port_from_the_inventory(here, service):
 @pytest.mark.parametrize("kind", [Open, OpenProbe, Tcp, Relay])
 def test_a_socket_is_no_address_of_tcp(kind):
     fields = {"host": "here", "to": "it"} if kind is Relay else {"host": "here"} if kind is Tcp else {}
-    with pytest.raises(ValidationError, match=r"a Unix socket and has no TCP port; `service\.answers` asks"):
+    with pytest.raises(
+        ValidationError, match=r"a Unix socket and has no TCP port; to check a service of kind .*`service\.answers`"
+    ):
         kind(address="/run/mysqld/mysqld.sock", port=3306, **fields)
 
 
