@@ -130,9 +130,7 @@ def _of_runs(audit: Audit, owners: dict[tuple[str, str], str]) -> Iterator[Alert
     for row in audit.absent:
         if row.kind == MISSING:
             text = f"{row.run or 'A run'} is missing: {row.why}"
-            yield Alert(
-                text, "restore its folder from a backup of `reports/`", when="before the sign-off", topic=Topic.MISSING
-            )
+            yield Alert(text, "restore its folder from a backup of `reports/`", when=SIGN_OFF, topic=Topic.MISSING)
         elif not row.repeated:
             text = f"the suite {row.drill} of {row.at[:10]} has no recorded end"
             yield Alert(text, "run the suite again", when=AT_ONCE, topic=Topic.UNFINISHED)

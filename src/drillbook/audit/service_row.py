@@ -79,9 +79,11 @@ class ServiceRow:
         """Text with the largest loss that a rehearsal measured, for the column of the RPO."""
         _, text = rehearsal_figures.brief(self.rehearsed)
         largest = rehearsal_figures.largest(self.rehearsed)
-        told = largest.tells_age and self.rpo_target_s is not None if largest else False
-        words = rehearsal_figures.beyond(largest, self.rpo_target_s or 0.0) if largest and told else ""
-        return f"rehearsed: {text}{f', {words} the RPO permits' if words else ''}" if text else ""
+        if largest is None:
+            return ""
+        target_s = self.rpo_target_s if largest.tells_age else None
+        words = "" if target_s is None else rehearsal_figures.beyond(largest, target_s)
+        return f"rehearsed: {text}{f', {words} the RPO permits' if words else ''}"
 
     @property
     def set_by(self) -> str:

@@ -28,7 +28,8 @@ def step(audit: Audit, environment: str, services: Sequence[str], when: str) -> 
     asks for it, are due at once, as another alert says.
     """
     own = {service: drill for service in services if (drill := _own(audit, environment, service))}
-    changed = _changes(audit, environment, [service for service in services if service not in own])
+    without = [service for service in services if service not in own]
+    changed = own_rehearsals.changes(without, _kinds(audit, environment), environment, audit.drills, audit.inventories)
     copies = _copies(audit, environment, [service for service in services if service not in {*own, *changed}])
     copied = [service for copy in copies for service in copy.services]
     written = [service for service in services if service not in {*own, *changed, *copied}]
@@ -108,17 +109,6 @@ def _usable(drill: Scheduled, environment: str) -> bool:
 def _kinds(audit: Audit, environment: str) -> dict[str, str]:
     """Return the kind of each service of ``environment``, by its name."""
     return {row.service: row.kind for row in audit.coverage if row.environment == environment}
-
-
-def _changes(audit: Audit, environment: str, services: Sequence[str]) -> dict[str, str]:
-    """Return a text for each service whose backup is restored by a drill of the project: what to write so that this drill counts
-    for the service. Each key is the name of the service.
-    """
-    kinds = _kinds(audit, environment)
-    rehearsals = {
-        name: own_rehearsals.of(name, kinds.get(name, ""), environment, audit.drills, audit.inventories) for name in services
-    }
-    return {name: own.words(name) for name, own in rehearsals.items() if own}
 
 
 def _copies(audit: Audit, environment: str, services: Sequence[str]) -> list[Copy]:

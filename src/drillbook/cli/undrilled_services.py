@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from drillbook.installation.program_name import program
 from drillbook.language.lists import leading
@@ -10,6 +10,7 @@ from drillbook.plan.schedule import State
 from drillbook.project import drills_to_copy, estate, needed_inventories, own_rehearsals, schedules
 from drillbook.project.drills_to_copy import Copy
 from drillbook.project.due import DueRow
+from drillbook.project.needed_inventories import Inventories
 from drillbook.project.project import Project
 from drillbook.report import next_steps
 from drillbook.report.figures import count, one_line
@@ -35,8 +36,7 @@ def advice(rows: Sequence[DueRow], project: Project | None, *, everything: bool 
     if not undrilled:
         return ""
     places = {row.environment for row in rows if row.environment}
-    own = _rehearsals(undrilled, project) if project else {}
-    copies = _to_copy([row for row in undrilled if (row.environment, row.service) not in own], project) if project else []
+    own, copies = _choices(undrilled, project) if project else ({}, [])
     copied = {*own, *((environment, service) for environment, copy in copies for service in copy.services)}
     names = [_name(row, places) + ("" if (row.environment, row.service) in copied else " (write one)") for row in undrilled]
     texts = [f"for {one_line(service)}: {text}" for (_, service), text in own.items()]
@@ -53,30 +53,37 @@ def _name(row: DueRow, places: set[str]) -> str:
     return f"{one_line(row.service)}{where}"
 
 
-def _rehearsals(undrilled: Sequence[DueRow], project: Project) -> dict[tuple[str, str], str]:
-    """Return a text for each service whose backup is restored by a drill of the project: what to write so that this drill counts
-    for the service. Each key is the environment and the name of the service.
+def _choices(undrilled: Sequence[DueRow], project: Project) -> tuple[dict[tuple[str, str], str], list[tuple[str, Copy]]]:
+    """Return what to do about the services. First come texts about drills of the project that restore the backup of a service;
+    their keys are the environment and the name of the service. The shipped drills to copy for the other services follow.
     """
     kinds, drills, inventories = estate.kinds(project), schedules.read(project), needed_inventories.read(project)
-    rehearsals = {
-        (row.environment, row.service): own_rehearsals.of(
-            row.service, kinds.get(row.service, ""), row.environment, drills, inventories
-        )
-        for row in undrilled
+    own = {
+        (place, service): text
+        for place, services in _by_place(undrilled).items()
+        for service, text in own_rehearsals.changes(services, kinds, place, drills, inventories).items()
     }
-    return {key: own.words(key[1]) for key, own in rehearsals.items() if own}
+    others = [row for row in undrilled if (row.environment, row.service) not in own]
+    return own, _to_copy(others, project, kinds, inventories)
 
 
-def _to_copy(undrilled: Sequence[DueRow], project: Project) -> list[tuple[str, Copy]]:
-    """Return the shipped drills to copy, each with the environment of its services. Drills of the project are left out.
-    Drills that can run as soon as they are copied are first in the list."""
-    kinds, own, inventories = estate.kinds(project), project.drill_names(), needed_inventories.read(project)
+def _by_place(undrilled: Sequence[DueRow]) -> dict[str, list[str]]:
+    """Return the names of the services in each environment."""
     services_by_place: dict[str, list[str]] = {}
     for row in undrilled:
         services_by_place.setdefault(row.environment, []).append(row.service)
+    return services_by_place
+
+
+def _to_copy(
+    undrilled: Sequence[DueRow], project: Project, kinds: Mapping[str, str], inventories: Inventories
+) -> list[tuple[str, Copy]]:
+    """Return the shipped drills to copy, each with the environment of its services. Drills of the project are left out.
+    Drills that can run as soon as they are copied are first in the list."""
+    own = project.drill_names()
     copies = [
         (place, copy)
-        for place, services in services_by_place.items()
+        for place, services in _by_place(undrilled).items()
         for copy in drills_to_copy.of(services, kinds, own, inventories, place)
     ]
     return sorted(copies, key=lambda pair: not pair[1].is_ready)

@@ -4,7 +4,7 @@ a drill names the backup source. Only files are read.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from drillbook.project.needed_inventories import Inventories
@@ -34,6 +34,20 @@ class OwnRehearsal:
         entry = own if self.named else f"`service: {name}` and {own}"
         change = f"write `service: {name}` (so far {source}) into the drill {drill}, and {entry} into backups.{source}"
         return f"{lead}: {change}; its next run then counts"
+
+
+def changes(
+    services: Sequence[str],
+    kinds: Mapping[str, str],
+    environment: str,
+    drills: Sequence[Scheduled],
+    inventories: Inventories | None,
+) -> dict[str, str]:
+    """Return a text for each of ``services`` whose backup is restored by a drill of the project: what to write so that this drill
+    counts for the service. Each key is the name of the service. ``kinds``: kind of each service, by its name.
+    """
+    rehearsals = {name: of(name, kinds.get(name, ""), environment, drills, inventories) for name in services}
+    return {name: own.words(name) for name, own in rehearsals.items() if own}
 
 
 def of(

@@ -7,6 +7,8 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
+from drillbook.findings import Finding
+from drillbook.sdk.backup_history import too_old_by_record
 from drillbook.sdk.context import Facts
 
 
@@ -61,3 +63,11 @@ UNKNOWN_S = "the duration of the backup job is unknown, and is not included in t
 def stamp(moment: datetime) -> str:
     """Format ``moment`` in UTC with milliseconds."""
     return moment.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+def began_too_long_ago(
+    backup: Backup, began: datetime, *, at: datetime, max_age: float | None, every: float | None
+) -> list[Finding]:
+    """Return the finding of ``too_old_by_record`` for a ``backup`` that began at the time ``began`` by its own record."""
+    told = f"begun at {stamp(began)}, by its own record (its time in the list is {stamp(backup.taken_at)})"
+    return too_old_by_record(backup.id, began, told, at=at, max_age=max_age, every=every)

@@ -13,8 +13,9 @@ from datetime import UTC, datetime
 from drillbook.errors import DrillbookError
 from drillbook.findings import Finding
 from drillbook.sdk.action import Context
-from drillbook.sdk.backup_history import Moment, judge, too_old_by_record
-from drillbook.sdk.backup_source import Backup, BackupSource, newest, stamp
+from drillbook.sdk.backup import began_too_long_ago
+from drillbook.sdk.backup_history import Moment, judge
+from drillbook.sdk.backup_source import Backup, BackupSource, newest
 
 TOO_OLD = "backup-too-old"
 """Code of a finding about the age of the newest backup."""
@@ -61,5 +62,4 @@ def _recorded(source: BackupSource, backups: Sequence[Backup], now: datetime) ->
     best = newest(source, backups)
     if best.began is None:
         return []
-    told = f"begun at {stamp(best.began)}, by its own record (its time in the list is {stamp(best.taken_at)})"
-    return too_old_by_record(best.id, best.began, told, at=now, max_age=source.max_age, every=source.every)
+    return began_too_long_ago(best, best.began, at=now, max_age=source.max_age, every=source.every)

@@ -18,9 +18,8 @@ from pydantic import Field
 from drillbook.errors import NotReady
 from drillbook.language.lists import listed
 from drillbook.sdk.action import Context, Facts
-from drillbook.sdk.backup import UNKNOWN_S
+from drillbook.sdk.backup import UNKNOWN_S, began_too_long_ago
 from drillbook.sdk.backup_files import FileBackups, moment_in
-from drillbook.sdk.backup_history import too_old_by_record
 from drillbook.sdk.backup_places import BEGINNINGS_NEED, HostFolder, Prefix, StoredFile
 from drillbook.sdk.backup_source import Backup, Checked, need_one, need_programs, stamp
 from drillbook.sdk.host import Host, printable
@@ -230,9 +229,8 @@ class PgDumpSource(FileBackups):
         """Return ``checked`` with the time at which the dump began according to its header, and with a finding if this is too
         long before the time of the backup. The list shows this only for dumps whose beginning it can read.
         """
-        told = f"begun at {stamp(begun)}, by its own record (its time in the list is {stamp(backup.taken_at)})"
         late = (
-            too_old_by_record(backup.id, begun, told, at=backup.taken_at, max_age=self.max_age, every=self.every)
+            began_too_long_ago(backup, begun, at=backup.taken_at, max_age=self.max_age, every=self.every)
             if backup.began is None
             else []
         )
