@@ -321,6 +321,8 @@ def test_a_run_without_a_report_because_its_controller_died_or_goes_on_says_so(f
     assert folder.run("report.open", run).stdout.strip().endswith(f"{run}/report.html")
     (folder.root / "reports" / run / "report.html").unlink()
     assert f"hint: render the report: drillbook report {run}" in folder.run("report.open", run).stderr
+    (folder.root / "reports" / run / "result.json").unlink()
+    assert f"hint: render the report: drillbook report {run}" in folder.run("report.open", run).stderr, "the run ended"
 
 
 def test_the_version(folder):
