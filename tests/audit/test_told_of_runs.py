@@ -153,7 +153,7 @@ def test_one_command_copies_the_drills_of_all_services_with_a_reservation(passed
     )
     bare = replace(both, runs=(run, replace(cache, restoring="own.restore")))
     assert told(bare).endswith(
-        "; write one for cache (`drillbook actions own.restore`). They show how old it is; the reservation stays"
+        "; write one for cache (to read how a drill writes this step: `drillbook actions own.restore`). They show how old it is; the reservation stays"
     )
 
 

@@ -5,14 +5,18 @@ from types import SimpleNamespace
 import pytest
 
 from drillbook.journal.intents import Intent
-from drillbook.journal.manual_undo import by_hand
+from drillbook.journal.manual_undo import by_hand, in_full
 from drillbook.sdk.action import Effect
 from drillbook.sdk.undo import Undo
 
 
-def told(become="", **undo):
+def intent(become="", **undo):
     made = Undo.model_validate(undo)
-    return by_hand(Intent(1, SimpleNamespace(id="inject.1"), "db-1", {}, Effect.FAULT, made, settled=False, become=become))
+    return Intent(1, SimpleNamespace(id="inject.1"), "db-1", {}, Effect.FAULT, made, settled=False, become=become)
+
+
+def told(become="", **undo):
+    return by_hand(intent(become, **undo))
 
 
 @pytest.mark.parametrize(("become", "where"), [("", "on db-1, in"), ("app", "on db-1 as app, in")])
@@ -25,6 +29,13 @@ def test_the_work_of_an_action_is_named_with_its_parameters():
     text = told(kind="action", action="files.put", params={"path": "/é", "mode": 1})
     assert text.startswith('on db-1, do the work of the action files.put with {"mode": 1, "path": "/é"};')
     assert "invoke actions files.put" in text
+
+
+def test_reports_do_not_offer_the_reference_of_an_action_as_the_undo():
+    made = intent(kind="action", action="files.put", params={"path": "{{ x }}"})
+    text = in_full(made, None, ())
+    assert text.startswith('on db-1, do the work of the action files.put with {"path": "{{ x }}"}: a drill with this')
+    assert text.endswith("\nto read how a drill writes this step: `invoke actions files.put`")
 
 
 def test_a_restore_names_its_backup_and_other_work_the_report():

@@ -14,10 +14,11 @@ import pytest
 from drillbook.findings import finding
 from drillbook.judge.result import RunView
 from drillbook.notify.wording import objective
-from drillbook.report import html, index, junit, next_steps, remarks, rows, suites, timeline
+from drillbook.report import html, index, junit, markdown, next_steps, remarks, rows, suites, timeline
 from drillbook.report.formats import as_json
 from drillbook.report.remarks import RESERVED, SHORT_MARK
 from drillbook.report.terminal import summary
+from drillbook.report.terminal.next_steps import shown_steps
 from drillbook.sdk.action import REMOVED, RESTORED
 from tests.report import renderings, samples
 from tests.report.chrome import Chrome
@@ -127,6 +128,13 @@ def test_the_next_step_says_what_closes_the_finding_because_a_repetition_does_no
     steps = next_steps.in_report(view)
     assert steps[0][0].index("enter the missing data again") < steps[0][0].index(closing)
     assert steps[0][1].endswith(" actions postgres.recover"), "it recovers from an archived log"
+    assert steps[0][0].endswith("archived log; to read how a drill writes this step"), "the command itself repairs nothing"
+    assert f"; to read how a drill writes this step: `{steps[0][1]}`" in markdown.render(view)
+    shown = renderings.printed(shown_steps(steps))
+    assert re.search(r"to\s+read\s+how\s+a\s+drill\s+writes\s+this\s+step\s+" + steps[0][1], shown)
+    page = html.render(view)
+    assert f"To read how a drill writes this step: <code>{steps[0][1]}</code>" in page
+    assert f'<code class="command">{steps[0][1]}' not in page, "it does not look like the remedy"
     again = f" drill {view.result.drill}"
     assert [text for text, command in steps if again in command] == ["then repeat the drill"], "beside no remedy"
     suite, _ = samples.suite()

@@ -193,12 +193,12 @@ def test_one_drill_of_a_routine_backup_is_enough_for_a_service() -> None:
 
 def test_a_drill_is_to_be_written_where_the_catalogue_has_none() -> None:
     assert next_steps.to_write("drillbook", "site", "files.restore") == (
-        "write a drill that restores a routine backup of site",
+        "write a drill that restores a routine backup of site; to read how a drill writes this step",
         "drillbook actions files.restore",
     )
     assert next_steps.to_write("drillbook", "own", "")[1] == "drillbook actions"
     assert next_steps.to_write("drillbook", "db", "postgres.restore", ("routine-database",)) == (
-        "write a drill that restores a routine backup of db",
+        "write a drill that restores a routine backup of db; to read how a drill writes this step",
         "drillbook actions postgres.restore",
     ), "the project has the drill of the catalogue, and it does not show the age of a routine backup"
 

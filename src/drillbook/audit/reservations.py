@@ -14,7 +14,7 @@ from drillbook.audit.content import Audit
 from drillbook.audit.objective_states import ProvenRow
 from drillbook.audit.rehearsal_figures import STAYS
 from drillbook.installation.program_name import NEUTRAL
-from drillbook.report import next_steps, open_findings, remarks
+from drillbook.report import action_references, next_steps, open_findings, remarks
 from drillbook.report.figures import one_line
 from drillbook.sdk import discovery
 
@@ -133,8 +133,7 @@ def _ways(audit: Audit, goals: Sequence[ProvenRow], what: str) -> str:
         elif (drill := discovery.routine_drill(action)) and drill not in own:
             copied[goal.service] = drill
         else:
-            _, command = next_steps.to_write(NEUTRAL, goal.service, action, own)
-            written[goal.service] = f"{one_line(goal.service)} (`{command}`)"
+            written[goal.service] = f"{one_line(goal.service)} ({action_references.words(NEUTRAL, action)})"
     copies = dict.fromkeys(drill for service, drill in copied.items() if service not in known)
     lacking = [text for service, text in written.items() if service not in known | copied]
     commands = ", ".join(dict.fromkeys(known.values()))

@@ -48,14 +48,25 @@ def in_full(intent: Intent, plan: Plan, events: Sequence[Event]) -> str:
     """Return instructions to undo ``intent`` with everything that the journal knows about it.
 
     For a change that only a restore undoes, the text names the host of the data and the backup that the run verified. For a
-    change that an action undoes, it has the commands that write and run a drill with this action. For any other change, the
-    text is that of ``by_hand``.
+    change that an action undoes, it has the commands that write and run a drill with this action, or words about such a drill
+    if its parameters contain an expression. For any other change, the text is that of ``by_hand``.
     """
-    if intent.undo.kind == "restore":
-        return _restore(intent, plan, events)
-    if intent.undo.kind == "action" and "{{" not in json.dumps(intent.undo.params):  # the drill would evaluate it
-        return _drill(intent, plan, events)
+    match intent.undo.kind:
+        case "restore":
+            return _restore(intent, plan, events)
+        case "action" if "{{" in json.dumps(intent.undo.params):  # the drill would evaluate it
+            return _action(intent)
+        case "action":
+            return _drill(intent, plan, events)
     return by_hand(intent)
+
+
+def _action(intent: Intent) -> str:
+    undo, params = intent.undo, json.dumps(intent.undo.params, ensure_ascii=False, sort_keys=True)
+    return (
+        f"on {intent.host}, do the work of the action {undo.action} with {params}: a drill with this single step does it;\n"
+        f"to read how a drill writes this step: `invoke actions {undo.action}`"
+    )
 
 
 def _restore(intent: Intent, plan: Plan, events: Sequence[Event]) -> str:

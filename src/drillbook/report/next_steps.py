@@ -12,7 +12,7 @@ from drillbook.installation.program_name import NEUTRAL
 from drillbook.judge.result import Result, RunView, StepResult, SuiteResult
 from drillbook.judge.verdicts import Verdict
 from drillbook.plan.permitted import FORBIDDEN
-from drillbook.report import dead_runs, held_locks, open_findings
+from drillbook.report import action_references, dead_runs, held_locks, open_findings
 from drillbook.report.figures import one_line
 from drillbook.report.remarks import MARK, RECENT_MARK, RESERVED
 from drillbook.report.remedies import before_repeat, first_instruction
@@ -194,10 +194,7 @@ def to_write(program: str, service: str, action: str, own: Container[str] = ()) 
             f"copy a drill that shows the age of a routine backup of {one_line(service)}",
             f"{program} init --with {drill}",
         )
-    return (
-        f"write a drill that restores a routine backup of {one_line(service)}",
-        f"{program} actions {one_line(action)}".rstrip(),
-    )
+    return action_references.reading(program, f"write a drill that restores a routine backup of {one_line(service)}", action)
 
 
 def restoring(steps: Sequence[StepResult]) -> str:
@@ -247,7 +244,7 @@ def with_remedy(view: RunView, steps: Sequence[tuple[str, str]]) -> list[tuple[s
     first, closing = first_remedy(view)
     others = [step for step in steps if step[1] != again]
     if closing:
-        return [(f"{first}{closing}", _log_restore(view)), ("then repeat the drill", again), *others]
+        return [_log_restore(view, f"{first}{closing}"), ("then repeat the drill", again), *others]
     return [(f"{first}; then repeat the drill", again), *others] if first else [*others, ("repeat the drill", again)]
 
 
@@ -267,11 +264,11 @@ def first_remedy(view: RunView) -> tuple[str, str]:
     return "", ""
 
 
-def _log_restore(view: RunView) -> str:
-    """Return the command that prints the documentation of a restore action: one that also brings back data newer than the backup,
-    if the system has such an action, and otherwise the one that restored the backup."""
+def _log_restore(view: RunView, what: str) -> tuple[str, str]:
+    """Return the suggestion ``what`` with the command that prints the documentation of a restore action: one that also brings back
+    data newer than the backup, if the system has such an action, and otherwise the one that restored the backup."""
     action = restoring(view.result.last_steps)
-    return f"{view.program} actions {one_line(discovery.log_restore(action) or action)}".rstrip()
+    return action_references.reading(view.program, what, discovery.log_restore(action) or action)
 
 
 def in_suite(suite: SuiteResult, views: Sequence[RunView]) -> list[tuple[str, str]]:

@@ -16,7 +16,9 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup, escape
 
 from drillbook.installation.program_name import as_called
-from drillbook.report import compiled_templates, figures, open_findings, remarks, wording
+from drillbook.report import action_references, compiled_templates, figures, open_findings, remarks, wording
+
+COMMAND, CODE = Markup('<code class="command">{}</code>'), Markup("<code>{}</code>")
 
 
 def _printed(value: Any) -> Any:
@@ -39,16 +41,17 @@ def escaped(value: object) -> str:
 
 
 def commands(text: object) -> Markup:
-    """Format each part of ``text`` between backticks as a command that one click selects.
+    """Format each part of ``text`` between backticks as a command that one click selects, except a command that only prints the
+    documentation of actions.
 
     Everything is escaped.
     """
-    return _marked(text, Markup('<code class="command">{}</code>'))
+    return _marked(text, COMMAND)
 
 
 def quoted(text: object) -> Markup:
     """Format each part of ``text`` between backticks as code. Everything is escaped."""
-    return _marked(text, Markup("<code>{}</code>"))
+    return _marked(text, CODE)
 
 
 def signs(text: object) -> Markup:
@@ -61,24 +64,28 @@ def signs(text: object) -> Markup:
 
 def _marked(text: object, form: Markup) -> Markup:
     parts = re.split(r"`([^`\n]+)`", figures.shown(text))
-    return Markup("").join(form.format(part) if number % 2 else escape(part) for number, part in enumerate(parts))
+    return Markup("").join(_code(part, form) if number % 2 else escape(part) for number, part in enumerate(parts))
+
+
+def _code(part: str, form: Markup) -> Markup:
+    return (CODE if action_references.is_reference(part) else form).format(part)
 
 
 def dated_commands(text: object) -> Markup:
     """Format each part of ``text`` between backticks as a command, as ``commands`` does. In the other parts, format the dates
     so that no line breaks inside a date.
     """
-    return _dated(text, Markup('<code class="command">{}</code>'))
+    return _dated(text, COMMAND)
 
 
 def dated_code(text: object) -> Markup:
     """Format each part of ``text`` between backticks as code. In the other parts, format the dates as ``dated_commands`` does."""
-    return _dated(text, Markup("<code>{}</code>"))
+    return _dated(text, CODE)
 
 
 def _dated(text: object, form: Markup) -> Markup:
     parts = re.split(r"`([^`\n]+)`", figures.shown(text))
-    return Markup("").join(form.format(part) if number % 2 else whole_dates(part) for number, part in enumerate(parts))
+    return Markup("").join(_code(part, form) if number % 2 else whole_dates(part) for number, part in enumerate(parts))
 
 
 def whole_dates(text: object) -> Markup:
@@ -172,6 +179,7 @@ def environment() -> Environment:
         env.filters[function.__name__] = function
     script = (files("drillbook.report") / "templates" / "filter.js").read_text(encoding="utf-8")
     env.globals |= {
+        "reading": action_references.split,
         "wanted_name": open_findings.wanted_name,
         "measured_of": open_findings.measured,
         "shapes": wording.SHAPES,
