@@ -171,6 +171,16 @@ def end(text: str, limit: int) -> str:
     return ("***" if behind > at else "") + _masked(text[behind:])
 
 
+def both_ends(text: str, limit: int) -> str:
+    """Return ``text`` with secrets hidden. Of a text that is longer than ``limit``, the first and the last characters are kept, and
+    a line between them tells how many are left out.
+    """
+    if len(text) <= limit:
+        return beginning(text, limit)
+    gap = f"\N{HORIZONTAL ELLIPSIS} ({len(text) - limit:,} characters left out) \N{HORIZONTAL ELLIPSIS}"
+    return f"{beginning(text, limit - limit // 2)}\n{gap}\n{end(text, limit // 2)}"
+
+
 def _masked(text: str) -> str:
     for redactor in _alive():
         text = redactor.text(text)

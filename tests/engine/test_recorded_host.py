@@ -69,3 +69,14 @@ def test_a_host_without_streams_says_so():
     with pytest.raises(CouldNotVerify, match="far: this kind of host cannot connect the controller"):
         host.pipe(("docker",), deadline=Deadline.after(30))
     assert host.journal[0][1]["error"]
+
+
+def test_a_long_script_is_recorded_from_its_beginning():
+    host = seen(Bare())
+    script = "one() { # open to others\n" + "two\n" * 1000 + "chmod go= hunter2"
+    host.run(("sh", "-c", script, "sh"), deadline=Deadline.after(30))
+    shell, option, recorded, name = host.journal[0][1]["argv"]
+    assert (shell, option, name) == ("sh", "-c", "sh")
+    assert recorded.startswith("one() { # open to others\ntwo\n")
+    assert "\n… (2,03" in recorded
+    assert recorded.endswith("two\nchmod go= ***")

@@ -8,7 +8,7 @@ from urllib.parse import quote, quote_plus
 
 import pytest
 
-from drillbook.redact import Redactor, excerpt
+from drillbook.redact import Redactor, both_ends, excerpt
 
 NESTED = ["hunter2", "hunter2-of-the-database", "the-database-password"]
 
@@ -161,3 +161,17 @@ def test_a_secret_at_the_cut_is_hidden():
     redactor = Redactor(["hunter2-of-the-database"])
     assert excerpt("user admin, password hunter2-of-the-database", 30).endswith("***…")
     assert redactor.text("hunter2-of-the-database") == "***"
+
+
+def test_of_a_long_text_the_beginning_and_the_end_are_kept_and_the_gap_is_counted():
+    assert both_ends("a" * 20, 20) == "a" * 20
+    assert both_ends("b" * 50 + "m" * 1234 + "e" * 50, 100) == f"{'b' * 50}\n… (1,234 characters left out) …\n{'e' * 50}"
+
+
+def test_no_part_of_a_secret_is_left_at_either_end_of_the_gap():
+    redactor = Redactor(["hunter2-of-the-database"])
+    for at in range(60):
+        text = both_ends("x" * at + "hunter2-of-the-database" + "y" * 100, 60)
+        assert "hunter" not in text
+        assert "database" not in text
+    assert redactor.knows_any

@@ -6,7 +6,7 @@ import pytest
 
 from drillbook.findings import finding
 from drillbook.judge.result import CommandView, StepResult, StepView
-from drillbook.report import html_steps
+from drillbook.report import html_steps, long_texts
 from drillbook.report.phases import PhaseRow
 
 MARK = "<b onclick='x'>&amp;\u202e"
@@ -38,7 +38,7 @@ def section(one):
     where = (one.result.id, one.result.host)
     told = [finding("step-failed", title=one.message, step=where[0], host=where[1])]
     phase = PhaseRow(one.phase, "failed", 2.0, (one,))
-    return html_steps.section("2026-01-02T10:00:00Z", [phase], {where: "step-1"}, {where: told})
+    return html_steps.section("2026-01-02T10:00:00Z", [phase], {where: "step-1"}, {where: told}, stop="")
 
 
 @pytest.mark.parametrize("times", [1, html_steps.LONGEST])
@@ -63,7 +63,7 @@ def test_a_long_text_is_folded_below_its_first_part_and_cut_on_paper_with_a_note
         return section(long.model_copy(update={"result": long.result.model_copy(update={"facts": {"body": body}})}))
 
     shown = page("y" * 5000)
-    first = f'<pre class="first">{{\n  &#34;body&#34;: &#34;{"y" * (html_steps.FIRST_TEXT - 13)}\n…</pre>'
+    first = f'<pre class="first">{{\n  &#34;body&#34;: &#34;{"y" * (long_texts.FIRST_TEXT - 13)}\n…</pre>'
     assert f'{first}<p class="paper cut">{html_steps.CUT}</p><details class="fold whole-text not-on-paper">' in shown
     whole = f'"body": "{"y" * 5000}"\n}}'.replace('"', "&#34;")
     assert f"<summary>Show all 3 lines, 5,016 characters</summary><pre>{{\n  {whole}</pre></details>" in shown
@@ -78,7 +78,7 @@ def test_a_long_text_is_folded_below_its_first_part_and_cut_on_paper_with_a_note
 def test_a_long_command_is_copied_whole_or_not_at_all():
     page = section(step("x", commands=(command("x", argv=("sh", "-c", "z" * 900)),)))
     (first,) = re.findall(r'<pre class="first">(.*?)</pre>', page, flags=re.DOTALL)
-    assert first == f"sh -c {'z' * (html_steps.FIRST_TEXT - 6)}\n…"
+    assert first == f"sh -c {'z' * (long_texts.FIRST_TEXT - 6)}\n…"
     assert f'<pre class="command">sh -c {"z" * 900}</pre></details>' in page, "a click on this class selects all of it"
 
 

@@ -7,16 +7,19 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, BinaryIO
 
-from drillbook.errors import DrillbookError
+from drillbook.errors import DrillbookError, escaped
 from drillbook.events.content import Content
 from drillbook.events.steps import CommandRun
 from drillbook.journal.journal import Journal
-from drillbook.redact import Redactor
+from drillbook.redact import Redactor, both_ends
 from drillbook.sdk.host import Deadline, Output, printable
 from drillbook.sdk.wrapped_host import WrappedHost
 from drillbook.values import Secret
 
 TAIL = 4000
+"""Largest number of characters of an output that are recorded."""
+PART = 2000
+"""Largest number of characters of one word of a command, such as a script, that are recorded."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,7 +115,7 @@ class RecordingHost(WrappedHost):
         )
 
     def _shown(self, argv: Sequence[str]) -> tuple[str, ...]:
-        return tuple(printable(self.redactor.text(part), limit=2000) for part in argv)
+        return tuple(escaped(both_ends(self.redactor.text(part), PART), keep="\n\t") for part in argv)
 
     def note(self, what: Content) -> None:
         """Write the event ``what`` to the journal, for this step and host."""

@@ -78,7 +78,14 @@ class CommandRun(OnStep):
     KIND: ClassVar[str] = "command"
     BULK: ClassVar[bool] = True
 
-    argv: Annotated[tuple[str, ...], Field(description="The command and its arguments, without secrets.")]
+    argv: Annotated[
+        tuple[str, ...],
+        Field(
+            description=(
+                "The command and its arguments, without secrets. Of a long one, such as a script, only the beginning and the end."
+            )
+        ),
+    ]
     exit: Annotated[int | None, Field(description=("Exit status of the command; null when the command has no exit status."))]
     signal: Annotated[str | None, Field(description="Signal that terminated the command; null when no signal did.")]
     seconds: Annotated[float, Field(description="Duration in seconds, on the controller's monotonic clock.")]

@@ -12,6 +12,7 @@ from drillbook.language.lists import leading
 from drillbook.report import (
     changes,
     clock_rows,
+    cut_short,
     dead_runs,
     diagnosis,
     end_state,
@@ -91,7 +92,9 @@ def render(view: RunView) -> str:
             later_outages=later_outages.later_outages(view),
             diagnosis=_diagnosis(view),
             anchors=anchors,
-            steps=html_steps.section(view.zero, phases, anchors, _findings(view.result)),
+            steps=html_steps.section(
+                view.zero, phases, anchors, _findings(view.result), stop=cut_short.stop_of(view.result)
+            ),
             **_first(view),
             **_of_data(view),
         )

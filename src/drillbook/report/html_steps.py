@@ -15,7 +15,7 @@ from markupsafe import Markup
 
 from drillbook.findings import Finding
 from drillbook.judge.result import CommandView, StepView
-from drillbook.report import end_state, pages, run_record, step_texts, wording
+from drillbook.report import cut_short, end_state, long_texts, pages, run_record, step_texts, wording
 from drillbook.report.figures import count, pretty, readable, seconds, took, utc_time
 from drillbook.report.phases import PhaseRow
 from drillbook.sdk.answer_limits import told_once
@@ -26,12 +26,6 @@ REMEMBERED = 4096
 """Size of the cache of HTML. The cache saves time, because the steps on many hosts have the same texts and commands."""
 LONGEST = 500
 """Maximum length, in characters, of a text whose HTML is put into the cache."""
-LONG_LINES, LONG_TEXT = 20, 800
-"""Maximum size of a text that is shown completely: number of lines, and number of characters. Of a longer text, the page shows
-the first part, and the whole text is folded below it. When the page is printed on paper, only the first part is printed.
-"""
-FIRST_LINES, FIRST_TEXT = 12, 500
-"""Maximum size of the first part of a long text: number of lines, and number of characters."""
 CUT = "Cut on paper; the page itself and the journal have the whole text."
 LAST_COMMANDS, LAST_FAILURES = 3, 2
 """Largest numbers of commands of a step that are printed on paper: ``LAST_COMMANDS`` for the last commands of the step, and
@@ -46,11 +40,17 @@ HEAD = (
 
 
 def section(
-    started: str, phases: Sequence[PhaseRow], anchors: Mapping[Where, str], findings: Mapping[Where, Sequence[Finding]]
+    started: str,
+    phases: Sequence[PhaseRow],
+    anchors: Mapping[Where, str],
+    findings: Mapping[Where, Sequence[Finding]],
+    *,
+    stop: str,
 ) -> Markup:
     """Return the section as HTML.
 
     ``started``: start of the run. ``anchors``: ids of the steps in the page, as safe HTML. ``findings``: findings of the steps.
+    ``stop``: sentence about steps that were stopped; see ``cut_short.stop_of``.
     """
     parts = [HEAD]
     for phase in phases:
@@ -58,9 +58,9 @@ def section(
         for number, step in enumerate(phase.steps, 1):
             where = (step.result.id, step.result.host)
             if phase.repeated:  # the links lead to the same step after the early end
-                parts += _step(step, f"before-{pages.escaped(phase.phase)}-{number}", (), started)
+                parts += _step(step, f"before-{pages.escaped(phase.phase)}-{number}", (), started, stop)
             else:
-                parts += _step(step, anchors[where], findings.get(where, ()), started)
+                parts += _step(step, anchors[where], findings.get(where, ()), started, stop)
         if not phase.steps and phase.state != wording.NO_STEPS:
             parts.append('<p class="soft" style="margin-top:10px">No steps.</p>\n')
         parts.append("</div>\n")
@@ -111,13 +111,15 @@ def _phase_head(phase: PhaseRow) -> str:
     )
 
 
-def _step(step: StepView, anchor: str, findings: Iterable[Finding], started: str) -> Iterator[str]:
+def _step(step: StepView, anchor: str, findings: Iterable[Finding], started: str, stop: str) -> Iterator[str]:
     """Yield the HTML of one step, in parts. A step that succeeded is folded."""
     result = step.result
     closed = result.status in ("done", "skipped")
     yield f'<details class="step" id="{anchor}"{"" if closed else " open"}>\n'
     yield _summary(step)
     yield f'<div class="more">\n<dl class="pairs">\n<dt>Outcome</dt><dd>{_text(wording.STEP_WORDS[result.status])}</dd>\n'
+    if short := cut_short.note(step, stop, step.commands):
+        yield f'<dt>Note</dt><dd class="text">{_text(short)}</dd>\n'
     yield from _course(step)
     yield f"<dt>Effect</dt><dd>{_text(step.effect)}{_begun(step, started)}</dd>\n"
     for finding in findings:
@@ -190,27 +192,13 @@ def _block(text: str, kind: str = "") -> str:
     if not text:
         return ""
     opening = f'<pre class="{kind}">' if kind else "<pre>"
-    if len(text) <= LONG_TEXT and text.count("\n") < LONG_LINES:
+    if not long_texts.is_long(text):
         return f"{opening}{_text(text)}</pre>"
     return (
-        f'<pre class="first">{_text(_first_part(text))}\n…</pre><p class="paper cut">{CUT}</p>'
-        f'<details class="fold whole-text not-on-paper"><summary>Show all {_size(text)}</summary>'
+        f'<pre class="first">{_text(long_texts.first_part(text))}\n…</pre><p class="paper cut">{CUT}</p>'
+        f'<details class="fold whole-text not-on-paper"><summary>Show all {long_texts.size(text)}</summary>'
         f"{opening}{_text(text)}</pre></details>"
     )
-
-
-def _first_part(text: str) -> str:
-    """Return the first part of a long text. It ends with a whole line, unless this would make the part shorter than
-    half of ``FIRST_TEXT``."""
-    part = "\n".join(text[:FIRST_TEXT].split("\n")[:FIRST_LINES])
-    end = part.rfind("\n", FIRST_TEXT // 2) if len(part) == FIRST_TEXT else -1
-    return part[:end] if end > 0 else part
-
-
-def _size(text: str) -> str:
-    """Return the number of lines and of characters of a text."""
-    lines = text.count("\n") + 1
-    return f"{count(lines, 'line')}, {len(text):,} characters" if lines > 1 else f"{len(text):,} characters"
 
 
 def _commands(commands: Sequence[CommandView]) -> Iterator[str]:

@@ -11,7 +11,7 @@ from xml.etree import ElementTree as Tree
 from drillbook.exits import Exit
 from drillbook.judge.result import Result, RunView, StepView, SuiteResult
 from drillbook.judge.verdicts import Verdict
-from drillbook.report import headlines, open_findings, residue_state, rows, step_texts, wording
+from drillbook.report import cut_short, headlines, open_findings, residue_state, rows, step_texts, wording
 from drillbook.report.figures import shown
 from drillbook.report.remarks import RESERVED
 from drillbook.report.suites import SuiteRow, suite_contradictions, suite_rows, suite_sentence
@@ -98,8 +98,9 @@ def _suite_of(view: RunView) -> Tree.Element:
             **{f"objective.{row.key}": row.said for row in rows.rows_of(result)},
         },
     )
+    stop = cut_short.stop_of(result)
     for step in view.steps:
-        _step_case(suite, result.drill, step)
+        _step_case(suite, result.drill, step, stop)
     _objective_cases(suite, result)
     closed = f"\n{rows.settled_sentence(result.settled)}" if result.settled else ""
     for residue in result.residue:
@@ -134,9 +135,11 @@ def _missing(row: SuiteRow) -> Tree.Element:
     return _counted(suite)
 
 
-def _step_case(suite: Tree.Element, drill: str, step: StepView) -> None:
+def _step_case(suite: Tree.Element, drill: str, step: StepView, stop: str) -> None:
     result = step.result
     text = step_texts.message_of(step) or wording.STEP_WORDS[result.status]
+    short = cut_short.note(step, stop, step.commands)
+    text = "\n".join(filter(None, (text, short)))
     case = _case(suite, f"{drill}.{step.phase}", f"{result.id} {result.action} [{result.host}]", result.status, text)
     case.set("time", f"{result.seconds or 0.0:.3f}")
     output = "\n".join(part for command in step.commands for part in (command.stdout, command.stderr) if part)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from drillbook.judge.result import CommandView, RunView, StepView
-from drillbook.report import end_state, run_record, step_texts, wording
+from drillbook.report import cut_short, end_state, long_texts, run_record, step_texts, wording
 from drillbook.report.figures import one_line, took
 from drillbook.report.markdown_syntax import block, code, escape, table
 from drillbook.report.phases import phase_rows
@@ -42,7 +42,8 @@ def phases(view: RunView) -> list[str]:
         ]
     attempts = [line for step in steps if (line := _attempts(step))]
     parts += ["Attempts of the steps that needed more than one:", "\n".join(attempts)] if attempts else []
-    return parts + [part for step in steps for part in _details(step)]
+    stop = cut_short.stop_of(view.result)
+    return parts + [part for step in steps for part in _details(step, stop)]
 
 
 def _attempts(step: StepView) -> str:
@@ -73,8 +74,10 @@ def _short(step: StepView) -> str:
     return f"- {code(step.result.id)} on {escape(step.result.host)}: {', '.join(parts)}" if parts else ""
 
 
-def _details(step: StepView) -> list[str]:
-    """Return the message of a step. For a step that did not succeed, add its failed commands."""
+def _details(step: StepView, stop: str) -> list[str]:
+    """Return the message of a step. For a step that did not succeed, add its failed commands. ``stop``: sentence about steps that
+    were stopped; see ``cut_short.stop_of``.
+    """
     parts = []
     if step.message:
         parts += [
@@ -84,14 +87,20 @@ def _details(step: StepView) -> list[str]:
     if step.result.status in ("done", "skipped"):
         return parts
     bad = [command for command in step.commands if command.exit != 0 or command.error]
+    short = cut_short.note(step, stop, bad)
+    parts += [f"{code(step.result.id)}: {escape(short)}"] if short else []
     return parts + [line for command in bad for line in _command(step, command)]
 
 
 def _command(step: StepView, command: CommandView) -> list[str]:
+    text, cut = run_record.command_line(command), ""
+    if long_texts.is_long(text):
+        cut = f" (the beginning of {long_texts.size(text)}; the HTML report has all of them)"
+        text = f"{long_texts.first_part(text)}\n\N{HORIZONTAL ELLIPSIS}"
     parts = [
-        f"{code(step.result.id)} command, {escape(run_record.command_outcome(command))}, {took(command.seconds)}:",
-        block(run_record.command_line(command)),
+        f"{code(step.result.id)} command, {escape(run_record.command_outcome(command))}, {took(command.seconds)}{cut}:",
+        block(text),
     ]
-    for name, text in (("standard output", command.stdout), ("standard error", command.stderr)):
-        parts += [f"{name}:", block(text)] if text else []
+    for name, output in (("standard output", command.stdout), ("standard error", command.stderr)):
+        parts += [f"{name}:", block(output)] if output else []
     return parts

@@ -17,6 +17,10 @@ PLAIN = (str, int, float, type(None))
 """Types of facts that cannot contain the name of a file."""
 STOPPED = re.compile(r"` was stopped; it was killed$|: the run was stopped during `.*`; it was killed$", re.DOTALL)
 """Regular expression for the error of a command that was killed by Drillbook, such as a helper that was no longer needed."""
+OLD_END = re.compile(r"\.\.\..{2000}", re.DOTALL)
+"""Regular expression for a word of a command of which an older version recorded only the end."""
+NO_BEGINNING = "\N{HORIZONTAL ELLIPSIS} (the beginning is not recorded) \N{HORIZONTAL ELLIPSIS}\n"
+"""Text before such an end."""
 EXPRESSION = re.compile(r"""\bservices(?:\.|\[['"])([\w-]+)""")
 """Regular expression for the names of services in the expressions of a plan."""
 
@@ -150,8 +154,12 @@ def command_line(command: CommandView) -> str:
 
 
 def shell_line(argv: Iterable[str]) -> str:
-    """Format the words of a command so that a shell accepts them. Line breaks in a word, such as a script, are kept."""
-    return shown(shlex.join(argv))
+    """Format the words of a command so that a shell accepts them. Line breaks in a word, such as a script, are kept.
+
+    Journals of version 1.0.0 and earlier have only the end of a long word. The text then says so, because it begins in the middle of
+    a sentence.
+    """
+    return shown(shlex.join(f"{NO_BEGINNING}{word[3:]}" if OLD_END.match(word) else word for word in argv))
 
 
 def command_outcome(command: CommandView) -> str:
