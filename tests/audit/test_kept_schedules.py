@@ -11,6 +11,7 @@ from drillbook.audit import content, gaps, html, kept_schedules, markdown, recor
 from drillbook.audit.alert import Topic
 from drillbook.audit.alert_causes import alerts
 from drillbook.audit.period import Period
+from drillbook.project.needed_inventories import Inventories, Listed
 from drillbook.project.schedules import Scheduled
 from drillbook.values import Duration
 from tests.audit.quarterly import quarterly
@@ -64,6 +65,17 @@ def test_a_missed_run_is_a_gap_and_asks_for_the_scheduled_drills(book):
     (alert,) = gap(audit)
     assert alert.step == "run the scheduled drills when they are due (`drillbook drill.due --all` lists them)"
     assert list(kept_schedules.sentences(audit)) == []
+
+
+def test_the_schedule_of_a_drill_that_could_only_fail_in_the_lab_covers_no_month(book):
+    bare = audited(book, today=date(2026, 6, 20))
+    (row,) = [row for row in bare.coverage if row.runs]
+    routine = replace(sample(bare), name="routine-database")
+    lab = Listed("lab", "lab", True, frozenset([row.service]))
+    audit = replace(bare, drills=(routine,), inventories=Inventories("lab", (lab,)))
+    assert kept_schedules.scheduled(audit, row) == []
+    own = replace(audit, inventories=Inventories("lab", (replace(lab, is_lab=False),)))
+    assert kept_schedules.scheduled(own, row) == [routine]
 
 
 def test_a_kept_schedule_says_nothing_about_the_drills_that_never_ran(book):

@@ -64,6 +64,15 @@ def test_a_drill_that_needs_another_inventory_is_run_with_it():
     assert undrilled_services.step(audit, "lab", ["volume"], SOON)[0] == expected
 
 
+def test_a_drill_that_could_only_fail_in_the_lab_is_not_run_there():
+    drill = Scheduled("routine-database", services=("database",), environments=("lab",), restores=True)
+    lab = Listed("lab", "lab", True, frozenset(["database"]))
+    audit = replace(EMPTY, drills=(drill,), inventories=Inventories("lab", (lab,)))
+    assert "routine-database" not in undrilled_services.step(audit, "lab", ["database"], SOON)[0]
+    own = replace(audit, inventories=Inventories("lab", (replace(lab, is_lab=False),)))
+    assert undrilled_services.step(own, "lab", ["database"], SOON)[0] == "run `drillbook drill routine-database`"
+
+
 def test_a_drill_to_copy_is_named_with_the_inventory_that_it_needs(book):
     rehearse(book)
     audit = audited(book)

@@ -573,8 +573,12 @@ def test_the_list_has_the_order_of_drill_due_and_what_cannot_run_here_comes_late
     for folder in ("drills", "inventory"):
         shutil.copytree(Path(__file__).parents[2] / folder, tmp_path / folder)
     assert overview.drills(Project(tmp_path), everything=True) == 0
-    rows = [line.split()[0] for line in capsys.readouterr().out.splitlines() if "never run  now" in line]
+    lines = capsys.readouterr().out.splitlines()
+    rows = [line.split()[0] for line in lines if re.search("never run  (now|not here)", line)]
     asked = [one for one in due.read(Project(tmp_path)).rows if one.drill and one.every]
+    at = next(number for number, line in enumerate(lines) if re.match("routine-database .* not here$", line))
+    assert lines[at + 1].strip() == "needs an inventory with a routine backup, which the lab has not"
+    assert "37 due now:" in " ".join(lines[-2:]), "of 40 with a schedule"
     assert rows == [one.drill for one in asked]
     assert {"rehearse-volume", "rehearsal-docker"} & {one.drill for one in asked if one.needs}
     assert rows[0] == "routine-cache"

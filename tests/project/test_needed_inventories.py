@@ -132,3 +132,48 @@ def test_a_suite_needs_what_its_drills_need(project):
     (project.root / "inventory" / "lab.yml").write_text(f"environment: lab\n{LACKS}")
     suite = next(one for one in schedules.read(project) if one.suite)
     assert needed_inventories.read(project).choice(suite).needs == "an installation of the package tar"
+
+
+ROUTINE = """
+drill: routine-database
+title: The newest dump
+service: database
+every: 7d
+guard: {environments: [lab, staging]}
+backup: [{backup.check: {service: database_dumps}}]
+"""
+LAB = "environment: lab\nlab: embedded\nservices: {database: {kind: postgres, host: a}}\n"
+STAGING = "environment: staging\nservices: {database: {kind: postgres, host: a}}\n"
+
+
+def unmet(project, environment="", name="routine-database"):
+    (one,) = [one for one in schedules.read(project) if one.name == name]
+    return needed_inventories.read(project).unmet(one, environment)
+
+
+def test_a_drill_of_a_routine_backup_is_for_inventories_of_a_team_alone(project):
+    """The job that takes such backups is no part of a lab."""
+    for name, text in {
+        "routine-database": ROUTINE,
+        "routine-cache": ROUTINE.replace("database", "cache"),
+        "other": ROUTINE.replace("drill: routine-database", "drill: other"),
+        "all": "suite: all\ntitle: All\nevery: 7d\ndrills: [routine-database]\n",
+    }.items():
+        (project.root / "drills" / f"{name}.yml").write_text(text)
+    (project.root / "inventory" / "lab.yml").write_text(LAB)
+    assert unmet(project) == unmet(project, "lab") == needed_inventories.ROUTINE
+    assert unmet(project, name="all") == needed_inventories.ROUTINE
+    assert unmet(project, name="routine-cache") == "", "the cache of a lab writes dumps itself"
+    assert unmet(project, name="other") == "", "nothing is known about it"
+    (project.root / "inventory" / "staging.yml").write_text("environment: staging\n")
+    assert unmet(project) == needed_inventories.ROUTINE, "an inventory without the service helps no more than the lab"
+    (project.root / "inventory" / "staging.yml").write_text(STAGING)
+    assert unmet(project) == unmet(project, "staging") == ""
+    assert unmet(project, "lab") == needed_inventories.ROUTINE
+    (one,) = [one for one in schedules.read(project) if one.name == "routine-database"]
+    assert needed_inventories.read(project).choice(one) == Choice("staging"), "not the lab, which is the usual one"
+    (project.root / "inventory" / "staging.yml").write_text("environment: [")
+    assert unmet(project) == "", "it may have the service"
+    for name in ("lab", "staging"):
+        (project.root / "inventory" / f"{name}.yml").unlink()
+    assert unmet(project) == "", "no lab"

@@ -10,10 +10,22 @@ from pathlib import Path
 import yaml
 
 from drillbook.audit import content, records, suites
+from drillbook.audit.alert_causes import alerts
+from drillbook.audit.missed_drills import NEVER_RAN
 from drillbook.audit.period import Period
+from drillbook.catalog import shipped_files
+from drillbook.cli.scheduled import Tick
 from drillbook.journal.run_state import RunState, RunStates
 from drillbook.plan.schedule import State
-from drillbook.project import due, finished_runs, newest_runs, recorded_schedules, schedule_record, schedules
+from drillbook.project import (
+    due,
+    finished_runs,
+    needed_inventories,
+    newest_runs,
+    recorded_schedules,
+    schedule_record,
+    schedules,
+)
 from drillbook.project.project import Project
 from drillbook.report import publish
 from drillbook.report.figures import moment
@@ -320,3 +332,47 @@ def _case(interval, begin, samples, answers):
         for at, bad in answers
     ]
     return {"interval": interval, "input_series": series, "promql_expr_test": cases}
+
+
+def test_all_leave_out_a_drill_that_could_only_fail_in_the_lab(tmp_path):
+    """The catalogue's drill of routine dumps in a project with a lab alone. With an inventory of the team, all ask for it."""
+    book = Book(tmp_path)
+    edited(tmp_path, "sample", NIGHTLY)
+    edited(tmp_path, "routine-database", shipped_files.text("drills/routine-database.yml"))
+    (tmp_path / "inventory").mkdir()
+    (tmp_path / "inventory" / "lab.yml").write_text("environment: lab\nlab: embedded\n")
+    ended(book, "2026-03-02T22:30:00", "sample", "good")
+    project, now = Project(tmp_path), datetime(2026, 3, 3, tzinfo=UTC)
+
+    def asked():
+        found = due.read(project, now)
+        never = {row.labels[1] for row in metrics.samples(found, []) if row.name == "never_passed" and row.value} - {""}
+        figures = {row.labels[1] for row in metrics.samples(found, []) if len(row.labels) > 1}
+        pending = {row.drill for row in Tick(project, "lab", now, dry=True).pending()}
+        runs, strays = records.find(project.reports)
+        audit = content.make(
+            runs,
+            strays,
+            Period(BEGIN.date(), date(2026, 3, 31)),
+            today=now.date(),
+            wanted=schedules.read(project),
+            inventories=needed_inventories.read(project),
+        )
+        ran = {row.drill for row in audit.missed if row.kind == NEVER_RAN}
+        assert any("never ran" in alert.text for alert in alerts(audit)) == bool(ran)
+        return (
+            {row.drill for row in found.rows if row.drill and row.is_due},
+            never,
+            "routine-database" in figures,
+            pending,
+            ran,
+        )
+
+    assert asked() == (set(), set(), False, set(), set())
+    (tmp_path / "inventory" / "staging.yml").write_text(
+        "environment: staging\nservices: {database: {kind: postgres, host: a, not_drilled: x}}\n"
+    )
+    wanted = {"routine-database"}
+    assert asked() == (wanted, wanted, True, set(), wanted), (
+        "the timer of the lab starts no run that is for another inventory"
+    )

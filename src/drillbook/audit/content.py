@@ -204,7 +204,8 @@ def make(
     )
     rows = retired.missed(missed(known, period), gone, period)
     so_far = day if day < period.until else None
-    rows += retired.missed(never_ran(wanted, _ran(records, suites), rows, retired.places(gone)), gone, period)
+    ran = _ran(records, suites)
+    rows += retired.missed(never_ran(wanted, ran, rows, retired.places(gone), inventories), gone, period)
     absent = tuple(absences(made.problems, suites, period))
     _, damage, torn = scheduled
     made = replace(made, so_far=so_far, absent=absent, drills=tuple(wanted), inventories=inventories)

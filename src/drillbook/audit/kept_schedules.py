@@ -20,13 +20,17 @@ MOST_SCHEDULES = 3
 
 
 def scheduled(audit: Audit, row: CoverageRow) -> list[Scheduled]:
-    """Return the drills and suites of the project that have a schedule for the service of ``row``, the most frequent first. The
-    list is empty if the files of the project are not known.
+    """Return the drills and suites of the project that have a schedule for the service of ``row``, the most frequent first. Those
+    that ran there, or could run there, count. The list is empty if the files of the project are not known.
     """
+    ran = _ran(audit, row.environment)
     known = [
         (schedule.every, schedule.name, schedule)
         for schedule in audit.drills
-        if schedule.every and row.service in schedule.services and may_run(schedule, row.environment)
+        if schedule.every
+        and row.service in schedule.services
+        and may_run(schedule, row.environment)
+        and not (audit.inventories and audit.inventories.unmet(schedule, row.environment) and schedule.name not in ran)
     ]
     return [schedule for _, _, schedule in sorted(known, key=lambda item: item[:2])]
 

@@ -22,6 +22,7 @@ from drillbook.plan import schedule_terms
 from drillbook.plan.permitted import demanded
 from drillbook.plan.schedule import Schedule
 from drillbook.plan.schedule_terms import Span, Terms
+from drillbook.project.needed_inventories import Inventories
 from drillbook.project.recorded_schedules import may_run
 from drillbook.project.schedule_record import MISSED, NOT_BEGUN, Entry
 from drillbook.project.schedules import Scheduled
@@ -109,7 +110,11 @@ def moment_of(period: Period, today: date | None) -> tuple[datetime, bool]:
 
 
 def never_ran(
-    wanted: Sequence[Scheduled], ran: Collection[Ran], rows: Sequence[MissedRow], retired: Collection[str] = ()
+    wanted: Sequence[Scheduled],
+    ran: Collection[Ran],
+    rows: Sequence[MissedRow],
+    retired: Collection[str] = (),
+    inventories: Inventories | None = None,
 ) -> list[MissedRow]:
     """List the drills and suites that have a schedule in their file, but no run in the whole record.
 
@@ -118,6 +123,7 @@ def never_ran(
 
     ``wanted``: schedules in the present files. ``ran``: drills and suites in the record, each with its environment.
     ``rows``: missed drills that are already known. They are not listed again. ``retired``: environments that no longer exist.
+    ``inventories``: inventories of the project. A drill is left out where it could only fail; see ``Inventories.unmet``.
     """
     known = {(row.drill, row.environment) for row in rows}
     named = {row.drill for row in rows}
@@ -132,19 +138,24 @@ def never_ran(
             added += [
                 _never_ran(schedule, place, ", ".join(there))
                 for place in sorted(lacking)
-                if (schedule.name, place) not in known
+                if (schedule.name, place) not in known and not _unmet(schedule, place, inventories)
             ]
-        elif not there and schedule.name not in named:
-            added.append(_never_ran(schedule, _where(schedule, used, retired)))
+        elif not there and schedule.name not in named and not _unmet(schedule, "", inventories):
+            places = {place for place in {*used, *(schedule.environments or ())} if _unmet(schedule, place, inventories)}
+            added.append(_never_ran(schedule, _where(schedule, used, {*retired, *places})))
     return added
 
 
-def _where(schedule: Scheduled, used: Collection[str], retired: Collection[str]) -> str:
+def _unmet(schedule: Scheduled, place: str, inventories: Inventories | None) -> str:
+    return inventories.unmet(schedule, place) if inventories else ""
+
+
+def _where(schedule: Scheduled, used: Collection[str], without: Collection[str]) -> str:
     """Return the environments in which a drill that never ran should run: those of the record that its file permits. If there are
-    none, return all permitted environments, of which one suffices.
+    none, return all permitted environments, of which one suffices. ``without``: environments in which it cannot run any more.
     """
-    permitted = {place for place in used if place and place not in retired and may_run(schedule, place)}
-    others = [place for place in schedule.environments or () if place not in retired]
+    permitted = {place for place in used if place and place not in without and may_run(schedule, place)}
+    others = [place for place in schedule.environments or () if place not in without]
     return ", ".join(sorted(demanded(permitted, permitted))) or " or ".join(others) or "any"
 
 

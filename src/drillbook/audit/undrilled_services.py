@@ -95,7 +95,8 @@ def command(audit: Audit, environment: str, name: str, usual: str = "") -> str:
 def _own(audit: Audit, environment: str, service: str) -> str:
     """Return the name of a drill of the project that uses ``service`` and may run in ``environment``. A drill that restores
     data is preferred. The result is empty if there is no such drill."""
-    fitting = [drill for drill in audit.drills if service in drill.services and _usable(drill, environment)]
+    known = [drill for drill in audit.drills if service in drill.services and _usable(drill, environment)]
+    fitting = [drill for drill in known if not (audit.inventories and audit.inventories.unmet(drill, environment))]
     best = sorted(fitting, key=lambda drill: (not drill.restores, drill.name))
     return best[0].name if best else ""
 

@@ -38,6 +38,7 @@ STYLES = {
     State.NEVER: "bold red",
     State.UNKNOWN: "bold red",
     State.DUE: "yellow",
+    State.NOT_HERE: "dim",
     State.OK: "green",
 }
 

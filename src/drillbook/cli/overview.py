@@ -169,7 +169,8 @@ def _listed(wanted: Scheduled, standing: Standing | None, row: DueRow | None, no
     else:
         older = f"last passed {day(passed.started)}" if passed and passed is not last else ""
         findings = f"! {last.beside} open: {program()} report.open {wanted.name}" if last and last.beside else ""
-        facts, commands = (last.recovered if last else "", older), (findings, note or _again(wanted, last, row))
+        needs = f"needs {row.needs}" if row and row.state is State.NOT_HERE else ""
+        facts, commands = (last.recovered if last else "", older, needs), (findings, note or _again(wanted, last, row))
         more = Text(short_list.below(facts, commands, room - GAP), style="dim")
     return Listed(
         wanted.name + (" (suite)" if wanted.suite else ""),
@@ -253,6 +254,8 @@ def until(row: DueRow | None, verdict: str = "") -> Text:
         return Text(step, style=WORDS[verdict])
     if row is None or row.state is State.UNKNOWN:
         return Text("-", style="dim")
+    if row.state is State.NOT_HERE:
+        return Text(row.state, style="dim")
     if row.state is State.NEVER:
         style = "bold red" if row.last_verdict not in ("", Verdict.ABORTED) else "yellow"
         return Text(f"now, every {span(float(Duration.parse(row.every)))}" if row.every else "now", style=style)

@@ -25,10 +25,11 @@ from drillbook.inventory.inventory import Inventory
 from drillbook.notify import alarm, heartbeat
 from drillbook.notify.sending import NotDelivered
 from drillbook.plan.schedule import Schedule, State
-from drillbook.project import due, recorded_schedules, run_index, schedule_record, schedules, settings
+from drillbook.project import due, needed_inventories, recorded_schedules, run_index, schedule_record, schedules, settings
 from drillbook.project.due import DueRow
 from drillbook.project.project import Project
 from drillbook.project.schedule_record import MISSED, NOT_BEGUN, Entry
+from drillbook.project.schedules import Scheduled
 from drillbook.report.figures import moment
 
 WORST = (Exit.RESIDUE, Exit.FAILED, Exit.UNVERIFIED, Exit.USAGE, Exit.REFUSED)
@@ -103,13 +104,13 @@ class Tick:
                 continue
             if _tried(row, schedule, attempts, self.now):
                 continue
-            if not self._here(row, known[row.drill].environments):
+            if not self._here(row, known[row.drill]):
                 continue
             yield row
 
-    def _here(self, row: DueRow, allowed: tuple[str, ...] | None) -> bool:
-        """Return True when ``row`` belongs to the environment of this inventory. Also return True when the inventory cannot
-        be read, so that ``_start`` reports the mistake.
+    def _here(self, row: DueRow, wanted: Scheduled) -> bool:
+        """Return True when ``row`` belongs to the environment of this inventory, and its drill or suite ``wanted`` could pass
+        there. Also return True when the inventory cannot be read, so that ``_start`` reports the mistake.
         """
         if self.inventory is None and not self.broken:
             try:
@@ -124,8 +125,10 @@ class Tick:
                 self.broken = as_called(str(error))
         if self.inventory is None:
             return True
-        here = self.inventory.environment
-        return row.environment == here if row.environment else allowed is None or here in allowed
+        here, allowed = self.inventory.environment, wanted.environments
+        if row.environment:
+            return row.environment == here
+        return (allowed is None or here in allowed) and not needed_inventories.read(self.project).unmet(wanted, here)
 
     def _start(self, row: DueRow) -> None:
         try:

@@ -45,6 +45,8 @@ class State(StrEnum):
     """State of a drill or suite by its schedule. The states are listed from the least urgent to the most urgent."""
 
     OK = "ok"
+    NOT_HERE = "not here"
+    """No inventory of the project has what the drill or suite needs, and it never ran. Its schedule asks for no run."""
     DUE = "due"
     """The next run should have begun, but the grace is not yet over. A drill or suite is also due when a run has failed
     since the last passed run.

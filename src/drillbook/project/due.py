@@ -7,7 +7,7 @@ The time since a run is counted from the start of the run. A run counts only for
 from __future__ import annotations
 
 import math
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from datetime import UTC, datetime
 from typing import Any
@@ -27,7 +27,6 @@ from drillbook.project import (
     schedules,
     settings,
 )
-from drillbook.project.estate import Estate
 from drillbook.project.needed_inventories import Inventories
 from drillbook.project.newest_restore_proofs import Proofs
 from drillbook.project.newest_runs import Ended, Standing, Standings
@@ -40,7 +39,7 @@ from drillbook.sdk.run_names import drill_of
 from drillbook.values import Duration
 
 SCHEMA = "drillbook/due/1"
-URGENCY = {State.OVERDUE: 0, State.NEVER: 1, State.UNKNOWN: 2, State.DUE: 3, State.OK: 4}
+URGENCY = {State.OVERDUE: 0, State.NEVER: 1, State.UNKNOWN: 2, State.DUE: 3, State.NOT_HERE: 4, State.OK: 5}
 _EXIT = {State.OVERDUE: Exit.FAILED, State.NEVER: Exit.FAILED, State.UNKNOWN: Exit.UNVERIFIED}
 
 
@@ -184,21 +183,21 @@ def read(
         kept = recorded_schedules.note_changes(project.reports, kept, wanted, known, now)
     inventories = estate.read(project)
     estate.check(environment, inventories, _named(wanted, known))
-    proofs = newest_restore_proofs.read(begun, runs)
-    rows = [*of(wanted, known, now, environment), *_unscheduled(wanted, known, environment)]
+    proofs, listed = newest_restore_proofs.read(begun, runs), needed_inventories.read(project)
+    usable = [each for each in wanted if not listed.unmet(each) or any(name == each.name for name, _ in known)]
+    rows = [*of(wanted, known, now, environment), *_unscheduled(usable, known, environment)]
     past = Past(begun, runs, kept.entries, now)
     rows = [_with_proof(_since(row, wanted, past), proofs.get((row.drill, row.environment))) for row in rows]
-    rows = _with_inventories(rows, wanted, needed_inventories.read(project))
+    rows = _with_inventories(rows, wanted, listed)
     retired = retirements.places(kept.entries, {key: it.last.started for key, it in known.items()}, inventories.environments)
     rows = [row for row in rows if row.environment not in retired]
-    places = _needing_proof(inventories, known, retired, environment)
+    places = estate.needing_proof(inventories, known, retired, environment)
     rows = sorted([*rows, *(row for place in places for row in _service(place, wanted, rows, proofs, past))], key=_order)
-    unproven = _unproven(places, proofs)
     bare = tuple(scheduled.name for scheduled in wanted if scheduled.every is None and not scheduled.broken)
     unread = (*inventories.unread, *settings.mistakes(project.root))
     elsewhere = bool(environment) and any(scheduled.every for scheduled in wanted) and not any(row.drill for row in rows)
-    more = (elsewhere, kept.damage, before.torn, unproven, schedules.any_of(wanted))
-    return Due(now, tuple(rows), bare, unread, environment, *more)
+    more = (newest_restore_proofs.lacking(places, proofs), schedules.any_of(usable))
+    return Due(now, tuple(rows), bare, unread, environment, elsewhere, kept.damage, before.torn, *more)
 
 
 def services(project: Project, known: Standings) -> dict[tuple[str, str], bool]:
@@ -206,21 +205,6 @@ def services(project: Project, known: Standings) -> dict[tuple[str, str], bool]:
     environment and the name of a service. The value is True when the service is exempt from drills, and False when it needs a
     proof of a restore."""
     return {**estate.planned(known), **estate.read(project).services}
-
-
-def _needing_proof(
-    inventories: Estate, known: Standings, retired: Collection[str], environment: str
-) -> list[tuple[str, str]]:
-    """Return the services that need a proof of a restore, each with its environment."""
-    planned = {key: exempt for key, exempt in estate.planned(known).items() if key[0] not in retired}
-    needed = sorted({**planned, **inventories.services}.items())
-    return [key for key, exempt in needed if environment in ("", key[0]) and not exempt]
-
-
-def _unproven(places: Collection[tuple[str, str]], proofs: Proofs) -> tuple[tuple[str, str], ...]:
-    """Return those of ``places``, which are services with their environments, that have no proof of a restore."""
-    proven = {(proof.environment, proof.service) for proof in proofs.values()}
-    return tuple(sorted(set(places) - proven, key=lambda place: (place[1], place[0])))
 
 
 def _named(wanted: Sequence[Scheduled], known: Standings) -> set[str]:
@@ -325,13 +309,23 @@ def _with_proof(row: DueRow, proof: Ended | None) -> DueRow:
 
 
 def _with_inventories(rows: Sequence[DueRow], wanted: Sequence[Scheduled], known: Inventories) -> list[DueRow]:
-    """Add two fields to each row: the inventory for the next run, and what is needed before it, such as another inventory."""
+    """Add two fields to each row: the inventory for the next run, and what is needed before it, such as another inventory. Drills
+    that could only fail get the state `not here`."""
     drills = {scheduled.name: scheduled for scheduled in wanted}
     choices = [(row, known.choice(drills[row.drill], row.environment)) for row in rows]
-    return [
+    placed = [
         replace(row, restores=drills[row.drill].restores, inventory=choice.inventory, needs=choice.needs)
         for row, choice in choices
     ]
+    return [_not_here(row, known.unmet(drills[row.drill], row.environment)) for row in placed]
+
+
+def _not_here(row: DueRow, unmet: str) -> DueRow:
+    """Return ``row`` as not here, if its drill needs ``unmet``, never ran, and so could only fail. Its schedule then asks for no
+    run: neither did a run prove anything, nor could one."""
+    if not unmet or row.state is not State.NEVER or row.last_run:
+        return row
+    return replace(row, state=State.NOT_HERE, inventory=needed_inventories.OWN, needs=unmet)
 
 
 def _order(row: DueRow) -> tuple[bool, int, float, bool, float, tuple[str, str, str]]:
@@ -351,7 +345,9 @@ def _service(
     restore. ``service``: environment and name. ``rows``: rows of drills.
     """
     place, name = service
-    drills = {scheduled.name: scheduled for scheduled in wanted if name in scheduled.services and may_run(scheduled, place)}
+    away = {row.drill for row in rows if row.state is State.NOT_HERE and row.environment in ("", place)}
+    own = [each for each in wanted if name in each.services and each.name not in away]
+    drills = {scheduled.name: scheduled for scheduled in own if may_run(scheduled, place)}
     mine = [row for row in rows if row.drill in drills and row.environment in ("", place)]
     proven = [proof for proof in proofs.values() if (proof.environment, proof.service) == service]
     newest = max(proven, key=lambda proof: proof.started, default=None)

@@ -133,6 +133,16 @@ def planned(known: Standings) -> dict[tuple[str, str], bool]:
     return services
 
 
+def needing_proof(
+    inventories: Estate, known: Standings, retired: Collection[str], environment: str = ""
+) -> list[tuple[str, str]]:
+    """Return the services that need a proof of a restore, each with its environment. ``retired``: environments that no longer
+    exist. ``environment``: the only environment to consider; an empty text means all."""
+    written = {key: exempt for key, exempt in planned(known).items() if key[0] not in retired}
+    needed = sorted({**written, **inventories.services}.items())
+    return [key for key, exempt in needed if environment in ("", key[0]) and not exempt]
+
+
 def check(environment: str, inventories: Estate, named: Collection[str]) -> None:
     """Raise UsageError when no inventory, no guard and no run names ``environment``. Without this error, nobody would notice
     a mistyped name, because an environment that does not exist has no overdue drills. ``named``: environments that a guard or

@@ -21,6 +21,10 @@ PROGRAMS = "missing."
 """Beginning of the names of some values of a lab, such as ``missing.restic``. These values tell which software is missing on
 this machine.
 """
+OWN = "NAME"
+"""Placeholder for the name of an inventory of the team, in a command for it."""
+ROUTINE = "an inventory with a routine backup, which the lab has not"
+"""Text about what a drill needs that restores backups which only a job of a team takes."""
 PERMITTED = "an environment of this project in its `guard.environments`"
 PLAIN = re.compile(r"[\w-]+")
 """Regular expression for names of environments that may also be the names of files."""
@@ -77,6 +81,8 @@ class Inventories:
             for listed in fitting
             if {*scheduled.services} <= listed.services and not {*scheduled.uses} & listed.missing.keys()
         ]
+        if any(_is_own(listed, scheduled) for listed in able) and _needs_backup_job(scheduled):
+            able = [listed for listed in able if not listed.is_lab]
         if able:
             other = able[0].is_lab and able[0].name != usual
             return Choice(able[0].name, f"the inventory {able[0].name}" if other else "")
@@ -90,6 +96,16 @@ class Inventories:
         if absent and self.listed and not self.unread:
             return Choice(usual, f"an inventory with the service {' and '.join(absent)}")
         return Choice(usual)
+
+    def unmet(self, scheduled: Scheduled, environment: str = "") -> str:
+        """Return a text about what the drill or suite ``scheduled`` needs, if each run in ``environment`` would fail without it.
+        This is a routine backup for a drill of the catalogue that restores one, if only labs could run this drill: no lab has a
+        job that takes backups. The text is empty for any other drill. An empty ``environment`` means any environment.
+        """
+        fitting = [listed for listed in self.listed if _fits(listed, scheduled, environment)]
+        if self.unread or not any(listed.is_lab for listed in fitting) or not _needs_backup_job(scheduled):
+            return ""
+        return "" if any(_is_own(listed, scheduled) for listed in fitting) else ROUTINE
 
     def _permitted(self, scheduled: Scheduled, environments: Sequence[str]) -> Choice:
         """Return the choice for a drill or suite that the guard refuses with each inventory that can be read: an inventory of
@@ -171,3 +187,14 @@ def _fits(listed: Listed, scheduled: Scheduled, environment: str) -> bool:
         scheduled.environments is None
         or permits(scheduled.environments, listed.environment, DOCKER if listed.is_lab else "")
     )
+
+
+def _is_own(listed: Listed, scheduled: Scheduled) -> bool:
+    """Return True for an inventory of the team's own hosts, not of a lab, that has the services of ``scheduled``."""
+    return not listed.is_lab and {*scheduled.services} <= listed.services
+
+
+def _needs_backup_job(scheduled: Scheduled) -> bool:
+    from drillbook.sdk import discovery  # noqa: PLC0415  keeps start-up fast
+
+    return any(map(discovery.needs_backup_job, (scheduled.name, *scheduled.drills)))

@@ -7,7 +7,7 @@ pattern, and only a result with the pattern can contain a proof.
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from pathlib import Path
 
 from drillbook.journal.run_state import RunState, RunStates
@@ -47,3 +47,10 @@ def _proof(state: RunState, states: RunStates) -> Ended | None:
         return None
     ended = newest_runs.result(state, states) if proven else None
     return ended if ended and ended.passed and ended.at else None
+
+
+def lacking(places: Collection[tuple[str, str]], proofs: Proofs) -> tuple[tuple[str, str], ...]:
+    """Return those of ``places`` that have no proof of a restore, in the order of their names. Each place is a pair: an
+    environment, and a service there."""
+    proven = {(proof.environment, proof.service) for proof in proofs.values()}
+    return tuple(sorted(set(places) - proven, key=lambda place: (place[1], place[0])))

@@ -159,7 +159,7 @@ def samples(due: Due, drills: Iterable[DrillFigures]) -> Iterator[Sample]:
     yield Sample("metrics_written_timestamp_seconds", (), due.now.timestamp())
     yield Sample("inventories_unread", (), float(sum(not text.startswith(settings.FILE) for text in due.unread)))
     yield Sample("schedule_record_damaged", (), float(bool(due.record)))
-    for row in due.rows:
+    for row in [row for row in due.rows if row.state is not State.NOT_HERE]:
         subject = (row.service, row.drill, row.environment)
         yield Sample("never_passed", subject, float(row.state is State.NEVER))
         yield Sample("schedule_unknown", subject, float(row.state is State.UNKNOWN))
