@@ -148,8 +148,33 @@ def test_locks_leases_and_canaries(tmp_path):
     assert lease.files == ("evidence/lease.app-1.log",)
     assert (acts["lease", "far"].status, acts["lease", "far"].message) == ("failed", "no route")
     assert acts["lease", "db-1"].message == "ended; its log could not be stored: no space"
-    assert acts["canary", "probe.2"].message == "4 writes were read back"
+    assert acts["canary", "probe.2"].message == "4 of the 400 acknowledged writes were read back"
     assert (acts["canary", "probe.3"].status, acts["canary", "probe.3"].message) == ("failed", "refused")
+
+
+@pytest.mark.parametrize(
+    ("ranges", "said"),
+    [
+        ([[1, 3]], "3 of the 3 acknowledged writes were read back"),
+        ([[1, 1]], "1 of the 3 acknowledged writes was read back"),
+        (
+            [[1, 11]],
+            "3 of the 3 acknowledged writes were read back, 2 that were not acknowledged, and 6 that the run did not record",
+        ),
+        ([[1, 2], [6, 6]], "2 of the 3 acknowledged writes were read back, and 1 that the run did not record"),
+        ([], "0 of the 3 acknowledged writes were read back"),
+    ],
+)
+def test_the_writes_that_a_recovery_read_back_are_counted_beside_those_of_the_run(tmp_path, ranges, said):
+    """A controller that dies has sent writes that it did not record yet."""
+    story = Story(tmp_path).fault()
+    story.add(0.0, "probe.started", probe="probe.2", name="postgres.canary", kind="canary", every_s=0.05, timeout_s=1.0)
+    writes = [[number, number / 10, number / 10 + 0.01] for number in (1, 2, 3)]
+    story.add(20.0, "canary.writes", probe="probe.2", acknowledged=writes, in_doubt=[[4, 0.4, "x"]], lost=[[5, 0.5, "x"]])
+    story.add(0.5, "recovery.started", operator="ops", controller="box")
+    story.add(1.5, "canary.survivors", probe="probe.2", ranges=ranges, count=sum(last - first + 1 for first, last in ranges))
+    (act,) = story.judge().recoveries[0].acts
+    assert act.message == said
 
 
 @pytest.mark.parametrize(("reverted", "left"), [(True, False), (True, True), (False, True)])

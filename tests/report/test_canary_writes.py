@@ -72,3 +72,12 @@ def test_a_narrow_drawing_has_the_short_form():
     notes = [[lane.note.text for lane in timeline.draw(view, width).lanes if lane.note] for width in (1000.0, 600.0)]
     assert notes[0][-1] == told(view)[0].replace(canary_writes.COUNTED, ""), "a line would cross the whole text"
     assert notes[1][-1] == "532 writes, 312 not acknowledged"
+
+
+def test_the_writes_of_a_dead_controller_are_those_that_it_recorded():
+    """A recovery may read back more: those that the controller sent after its last record."""
+    died = samples.ALL["passed"]().model_copy(update={"finished": False})
+    assert told(died)[0].startswith("532 writes recorded until the controller died: ")
+    for width in (1000.0, 600.0):
+        *_, note = [lane.note.text for lane in timeline.draw(died, width).lanes if lane.note]
+        assert note.startswith("532 writes recorded")

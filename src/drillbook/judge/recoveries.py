@@ -15,6 +15,7 @@ from drillbook.events.steps import Done, Failed, FaultGone, IntentRecorded, Step
 from drillbook.judge.faultstate import ending
 from drillbook.judge.figures import zero
 from drillbook.judge.recovery_record import Act, FaultCheck, Recovery
+from drillbook.judge.samples import CanaryRecord, Numbers, canaries
 from drillbook.judge.steps import undo_text
 from drillbook.language.lists import leading
 
@@ -31,26 +32,20 @@ def recoveries(own: Sequence[Event], events: Sequence[Event]) -> tuple[Recovery,
     starts = [number for number, event in enumerate(rest) if isinstance(event.what, RecoveryStarted)]
     intents = {event.seq: what for event, what in each(events, IntentRecorded)} if starts else {}
     armed = {what.intent: event.host or "" for event, what in each(own, LeaseArmed)} if starts else {}
+    writes = {record.probe: record for record in canaries(own)} if starts else {}
     recorded: list[Recovery] = []
     before = next((event.at for event, _ in each(own, RunFinished)), own[-1].at)
     for first, end in pairwise([*starts, len(rest)]):
-        recorded.append(_recovery(rest[first:end], before, intents, armed))
+        recorded.append(_recovery(rest[first:end], before, _Acts(intents, armed, writes)))
         before = rest[end - 1].at
     return tuple(recorded)
 
 
-def _recovery(
-    mine: Sequence[Event], before: str, intents: Mapping[int, IntentRecorded], armed: Mapping[int, str]
-) -> Recovery:
-    """Return the recovery that wrote the events ``mine``.
-
-    ``intents``: announced changes. The key of a change is the number of the event that announced it. ``armed``: host of each
-    change whose undo was armed on that host.
-    """
+def _recovery(mine: Sequence[Event], before: str, acts: _Acts) -> Recovery:
+    """Return the recovery that wrote the events ``mine``. ``acts``: its acts, still without any."""
     begun = mine[0].what
     assert isinstance(begun, RecoveryStarted)  # noqa: S101  the caller divides the journal at these events
     ended = next(each(mine, RecoveryFinished), None)
-    acts = _Acts(intents, armed)
     for event in mine:
         acts.add(event)
     return Recovery(
@@ -73,7 +68,11 @@ class _Acts:
     """Collects the acts of a recovery from its events, one after the other."""
 
     intents: Mapping[int, IntentRecorded]
+    """Announced changes. The key of a change is the number of the event that announced it."""
     armed: Mapping[int, str]
+    """Host of each change whose undo was armed on that host."""
+    writes: Mapping[str, CanaryRecord]
+    """Writes of each canary that the run itself recorded. The key of each entry is the probe."""
     reverted: set[str] = field(default_factory=set)
     """Hosts that had run the undos of a lease by themselves before the recovery."""
     unread: set[str] = field(default_factory=set)
@@ -105,7 +104,7 @@ class _Acts:
             case LockTaken() | LockReleased() | LockFailed() | LeaseAdopted() | LeaseFailed() | LeaseLog():
                 self._hold(event)
             case CanarySurvivors() as what:
-                read = f"{what.count} writes were read back" if what.count is not None else "the writes were read back"
+                read = _read_back(what, self.writes.get(what.probe))
                 status, told = ("failed", what.error) if what.error else ("done", read)
                 self._once(event, "canary", status, told, step=what.probe, what="read back the writes of the canary")
             case ResidueSettled() | SettlementRefused():
@@ -201,6 +200,23 @@ class _Acts:
         """Add an act of which the journal has only the outcome."""
         act = {"sort": sort, "step": event.step or "", "host": event.host or "", "start": None, "end": event.clock}
         self.known.append({**act, "status": status, "message": message, "events": (event.seq, event.seq), **words})
+
+
+def _read_back(what: CanarySurvivors, record: CanaryRecord | None) -> str:
+    """Return words about the writes of a canary that a recovery read back. ``record``: writes of the canary that the run recorded. A
+    controller that dies has sent some writes that it did not record yet, so these are counted apart.
+    """
+    if what.ranges is None or record is None or not record.tried:
+        return f"{what.count} writes were read back" if what.count is not None else "the writes were read back"
+    there = Numbers(what.ranges)
+    acknowledged = {write.number for write in record.acknowledged}
+    kept, known = (sum(number in there for number in numbers) for numbers in (acknowledged, record.tried))
+    doubtful, more = known - kept, sum(last - first + 1 for first, last in what.ranges) - known
+    verb = "was" if kept == 1 else "were"
+    parts = [f"{kept} of the {len(acknowledged)} acknowledged writes {verb} read back"]
+    parts += [f"{doubtful} that {'was' if doubtful == 1 else 'were'} not acknowledged"] if doubtful else []
+    parts += [f"{more} that the run did not record"] if more else []
+    return ", ".join(parts[:-1]) + f", and {parts[-1]}" if len(parts) > 1 else parts[0]
 
 
 def _lease(armed: Sequence[int], *, reverted: bool) -> str:

@@ -19,6 +19,7 @@ the ranges.
 _RANGE = re.compile(r"\b(\d+) to (\d+)\b")
 COUNTED = " (the RPO counts these)"
 """Words after the number of the acknowledged writes that count for the RPO."""
+UNTIL_DEATH = " until the controller died"
 
 
 def notes(view: RunView, track: ProbeTrack) -> list[str]:
@@ -28,7 +29,8 @@ def notes(view: RunView, track: ProbeTrack) -> list[str]:
     if track.kind != "canary":
         return [f"{count(track.samples, 'sample')}, {track.bad} bad, {track.late} late"]
     text = parts(view, track)
-    return [text, text.replace(COUNTED, ""), f"{count(track.samples, 'write')}, {track.bad} not acknowledged"]
+    short = f"{_all(view, track).removesuffix(UNTIL_DEATH)}, {track.bad} not acknowledged"
+    return [text, text.replace(COUNTED, ""), short]
 
 
 def parts(view: RunView, track: ProbeTrack) -> str:
@@ -45,8 +47,16 @@ def parts(view: RunView, track: ProbeTrack) -> str:
     later = track.samples - track.bad - unheard - (counted or 0)
     alone = sum(probe.kind == "canary" for probe in view.timeline.probes) == 1
     if counted is None or not alone or later < 0:
-        return f"{count(track.samples, 'write')}, {rest}"
-    return f"{count(track.samples, 'write')}: {counted} acknowledged {_until(view, track)}{COUNTED}, {later} later, {rest}"
+        return f"{_all(view, track)}, {rest}"
+    return f"{_all(view, track)}: {counted} acknowledged {_until(view, track)}{COUNTED}, {later} later, {rest}"
+
+
+def _all(view: RunView, track: ProbeTrack) -> str:
+    """Return the number of all writes. A controller that died sent some writes that it did not record yet, and that a recovery may
+    read back, so the text says of which writes it tells.
+    """
+    told = count(track.samples, "write")
+    return told if view.finished else f"{told} recorded{UNTIL_DEATH}"
 
 
 def lost(measured: str, result: Result) -> str:
