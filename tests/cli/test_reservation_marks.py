@@ -53,6 +53,15 @@ def test_the_lists_mark_a_run_whose_rpo_was_met_with_a_reservation(shelf, capsys
         assert text.count(MEANING) == 1
 
 
+def test_every_list_shows_open_findings_before_the_marks_of_reservations(shelf, capsys):
+    path = passed(shelf) / "result.json"
+    result = json.loads(path.read_text())
+    result["findings"] = [{"code": "removed-data-missing", "severity": "high", "title": "rows are missing"}]
+    path.write_text(json.dumps(result))
+    for text in printed(shelf, capsys):
+        assert "passed ! † " in text, text
+
+
 def test_a_list_without_a_mark_explains_none(shelf, capsys):
     shelf.result("postgres-lost", "passed", timedelta(minutes=5))
     for text in printed(shelf, capsys):

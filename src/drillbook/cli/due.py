@@ -312,10 +312,8 @@ def _service(row: DueRow) -> str:
 
 def _verdict(row: DueRow) -> Text:
     verdict = row.last_verdict or (Verdict.REFUSED if row.permitted_in else "never run")
-    shown = Text(verdict, style=short_list.WORDS.get(verdict, "dim")).append(
-        " !" if row.last_findings else "", style="yellow"
-    )
-    reservation_marks.add(shown, row.last_marks)
+    shown = Text(verdict, style=short_list.WORDS.get(verdict, "dim"))
+    reservation_marks.add(shown, row.last_marks, row.last_findings)
     return shown
 
 

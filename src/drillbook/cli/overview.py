@@ -162,8 +162,8 @@ def _listed(wanted: Scheduled, standing: Standing | None, row: DueRow | None, no
     marked = Text(
         f"{last.verdict}{_left(last)}" if last else "never run", style=WORDS.get(last.verdict, "") if last else "dim"
     )
-    reservation_marks.add(marked, last.marks if last else "")
-    marked.append(" !" if last and last.beside else "", style="yellow")
+    if last:
+        reservation_marks.add(marked, last.marks, last.beside)
     if why := wanted.broken or wanted.mistake:
         more = Text(f"✗ cannot be read: {one_line(why)}", style="bold red")
     else:
@@ -369,8 +369,7 @@ def _shape(verdict: str, result: Ended | None) -> Text:
     shape = Text(verdict, style=WORDS.get(verdict, ""))
     if result and verdict != "journal lost":
         shape.append(_left(result), style="" if result.settled else "bold red")
-        shape.append(" !" if result.beside else "", style="yellow")
-        reservation_marks.add(shape, result.marks)
+        reservation_marks.add(shape, result.marks, result.beside)
     return shape
 
 

@@ -1,4 +1,6 @@
-"""Marks of reservations (such as ``†``) after the verdict of a run in a list, and the line with their meanings below it."""
+"""Marks after the verdict of a run in a list: of open findings (``!``) and of reservations (such as ``†``), and the line with
+the meanings of the latter below the list.
+"""
 
 from __future__ import annotations
 
@@ -8,8 +10,10 @@ from rich.console import Console
 from rich.text import Text
 
 
-def add(verdict: Text, marks: str) -> None:
-    """Append ``marks`` to the verdict of a run."""
+def add(verdict: Text, marks: str, findings: str = "") -> None:
+    """Append the mark of open findings, if the run has ``findings``, and then ``marks`` to the verdict of a run."""
+    if findings:
+        verdict.append(" !", style="yellow")
     if marks:
         verdict.append(f" {marks}", style="yellow")
 
