@@ -50,6 +50,18 @@ def test_the_key_of_the_timeline_shows_each_look_once() -> None:
     assert "good, or acknowledged and survived" in plain(key)
 
 
+def test_a_suite_counts_open_findings_beside_every_drill_whatever_its_verdict() -> None:
+    suite, views = samples.suite()
+    told = (finding("backup-gap"), finding("step-failed"))
+    views = [samples.view(one.result.model_copy(update={"findings": told})) for one in views]
+    members = suites.suite_rows(suite, views)
+    assert len({row.verdict for row in members if row.view}) > 1
+    assert {row.beside for row in members if row.view} == {"1 high and 1 medium findings"}
+    text = plain(renderings.printed(summary.suite_ending(suite, views)))
+    assert all(f"{row.verdict} !" in text for row in members if row.view)
+    assert plain(html.render_suite(suite, views)).count("! 1 high and 1 medium findings") == 2 * len(views)
+
+
 def test_the_terminal_shows_beside_passed_what_it_hides() -> None:
     suite, views = samples.suite()
     grave = (finding("backup-gap"),)

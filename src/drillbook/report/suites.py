@@ -33,8 +33,8 @@ class SuiteRow:
     tolerated: str = ""
     """Sentence about retries and allowed failures. It is empty when there were none."""
     beside: str = ""
-    """Text with the number of findings of medium severity or higher in a drill that passed. It is empty when there are no
-    such findings.
+    """Text with the number of findings of medium severity or higher in the drill, whatever its verdict. It is empty when there
+    are no such findings.
     """
     rehearsed: rehearsal_results.Brief | None = None
     """Figures of a rehearsal, which is a drill that restores a backup and injects no fault. The value is None for any other
@@ -69,7 +69,7 @@ def _row(number: int, run: dict[str, Any], view: RunView | None) -> SuiteRow:
         rehearsed=rehearsal_results.brief(view.result.steps, view.result.started, broken=bool(view.result.faults))
         if view
         else None,
-        beside=open_findings.beside(str(view.result.verdict), rows.findings_of(view.result)) if view else "",
+        beside=open_findings.counted(open_findings.grave(rows.findings_of(view.result))) if view else "",
     )
 
 
