@@ -5,9 +5,10 @@ from __future__ import annotations
 import pytest
 
 from drillbook.findings import finding
+from drillbook.judge.comparison import as_entries
 from drillbook.judge.later_steps import lasting, with_later_steps
 from drillbook.judge.result import StepResult
-from drillbook.report import headlines, html, lost_data, markdown, next_steps, recovery_rows, remarks, rows
+from drillbook.report import changes, headlines, html, lost_data, markdown, next_steps, recovery_rows, remarks, rows
 from drillbook.report.terminal import recovery_summary
 from tests.judge.story import started
 from tests.judge.test_shortfall import CHUNKS, removed, restored
@@ -81,6 +82,27 @@ def test_the_rpo_names_the_rows_that_did_not_come_back_as_that_of_a_run_which_pa
     assert html.bar(row) is None, "a bar would make the figure look like the whole loss"
     for page in (html.render(view), markdown.render(view)):
         assert plain(page).count("by the canary alone at most 0.05 s") >= 2
+
+
+def test_the_comparison_with_the_last_run_names_the_rows_beside_the_rpo(tmp_path):
+    """Of the recovered run itself, and of the run after it."""
+    first = recovered(died(tmp_path), 119131).judge()
+    story = died(tmp_path)
+    story.add(12.0, "earlier.runs", runs=as_entries([first.result]))
+    lossy = recovered(story, 119122).judge()
+    (row,) = (row for row in rows.rows_of(lossy.result) if row.key == "rpo")
+    (rpo,) = (it for it in changes.change_rows(lossy) if it.what == "RPO")
+    assert (rpo.before, rpo.now) == ("at most 0.05 s", row.marked)
+    (lost,) = (it for it in changes.change_rows(lossy) if it.what == f"Lost: {CHUNKS}")
+    assert (lost.before, lost.now) == ("not known", "at least 9 rows lost")
+    assert f"Finding removed-data-missing: {lossy.result.later_findings[0].title}" in {
+        it.what for it in changes.change_rows(lossy)
+    }
+    story = died(tmp_path)
+    story.add(12.0, "earlier.runs", runs=as_entries([lossy.result]))
+    (rpo,) = (it for it in changes.change_rows(recovered(story, 119131).judge()) if it.what == "RPO")
+    assert (rpo.before, rpo.now) == (row.marked, "at most 0.05 s")
+    assert rpo.change.startswith("cannot be compared")
 
 
 def test_the_backup_that_a_recovery_restored_has_its_mark_beside_the_rpo(tmp_path):

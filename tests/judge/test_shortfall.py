@@ -136,10 +136,10 @@ def compared(view, **more):
 def test_an_rpo_without_the_lost_rows_is_neither_compared_nor_drawn(tmp_path):
     view = told(tmp_path, 118792)
     found = FindingChange(code="removed-data-missing", title="any")
-    for more, mark in (({}, "§ "), ({"new_findings": (found,)}, ""), ({"gone_findings": (found,)}, "§ ")):
+    for more, mark in (({}, " §"), ({"new_findings": (found,)}, ""), ({"gone_findings": (found,)}, " §")):
         (row,) = [one for one in changes.change_rows(compared(view, **more)) if one.what == "RPO"]
-        assert row.before == f"{mark}{'by the canary alone ' if mark else ''}at most 0.05 s"
-        assert row.now.startswith("§ by the canary alone at most ")
+        assert row.before == f"{'by the canary alone ' if mark else ''}at most 0.05 s{mark}"
+        assert row.now.startswith("by the canary alone at most ")
         assert row.change == "cannot be compared: § less data came back than the fault removed"
     entry = index.entry(json.loads(view.result.model_dump_json(by_alias=True)))
     page = index.render([replace(entry, run=run) for run in "abc"])

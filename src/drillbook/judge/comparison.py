@@ -14,6 +14,7 @@ from drillbook.events.event import Event, contents
 from drillbook.events.runs import EarlierRuns
 from drillbook.judge import detection, shortfall
 from drillbook.judge.changes import Comparison, FigureChange, FindingChange, LossChange, StepChange, TargetChange
+from drillbook.judge.later_steps import lasting
 from drillbook.judge.recovered_later import RECOVERED
 from drillbook.judge.result import Result, StepResult
 from drillbook.judge.verdicts import Verdict
@@ -89,7 +90,7 @@ class ComparedRun(BaseModel):
 
 
 def reduced(result: Result) -> ComparedRun:
-    """Reduce a result to the data that later runs are compared with."""
+    """Reduce a result to the data that later runs are compared with. Data that its recoveries did not bring back is included."""
     return ComparedRun(
         run=result.run,
         started=result.started,
@@ -98,7 +99,7 @@ def reduced(result: Result) -> ComparedRun:
         tool=result.tool,
         plan_digest=result.plan_digest,
         figures={key: _figure(result, key) for key in FIGURES},
-        findings=tuple((finding.code, finding.title.partition(f"; {RECOVERED}")[0]) for finding in result.findings),
+        findings=tuple((finding.code, finding.title.partition(f"; {RECOVERED}")[0]) for finding in result.every_finding),
         steps=tuple(ComparedStep.model_validate(step.model_dump(exclude={"facts"})) for step in result.steps),
         targets={key: objective.target_s for key, objective in result.objectives.items()},
         unverified=tuple(
@@ -106,7 +107,7 @@ def reduced(result: Result) -> ComparedRun:
         ),
         lost=tuple(
             ComparedLoss(what=loss.what, removed=loss.removed, restored=loss.restored, replaced=loss.replaced)
-            for loss in shortfall.shortfalls(result.steps)
+            for loss in shortfall.shortfalls(lasting(result.steps, result.later_steps))
         ),
     )
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 from drillbook.judge.changes import Comparison, FigureChange, FindingChange, LossChange, StepChange, TargetChange
@@ -13,7 +13,7 @@ from drillbook.language.lists import leading
 from drillbook.report import open_findings, remarks, rows
 from drillbook.report.figures import bounded, count, figure, one_line, printed, rounded, seconds, took, utc
 from drillbook.report.markdown_syntax import escape, table
-from drillbook.report.objective_figures import ends_with_sample
+from drillbook.report.objective_figures import alone_by, ends_with_sample
 from drillbook.report.wording import PROBE_DETECTION, SHORT, ended
 
 FIRST = "This is the first run of this drill in this environment that can be compared."
@@ -230,22 +230,32 @@ def _figures(view: RunView, change: FigureChange) -> tuple[str, str]:
     """Return two texts: the figure in the last run, and the figure in this run.
 
     In one of the two runs, less data may have come back than the fault removed. The RPO of that run perhaps does not
-    include this loss. Therefore, the text of that RPO says that the RPO was measured `by the canary alone`.
+    include this loss. Therefore, the text of that RPO names the loss, if it is known, and says how the RPO alone was
+    measured.
     """
     before, now = _incomplete(view, change)
     latest_before, latest_now = _latest(view, change)
+    losses = view.comparison.losses if view.comparison else ()
+    rpo = view.result.objectives.get("rpo")
+    by = alone_by(rpo.clock if rpo else "")
     old, new = (
         "not measured"
         if value is None
-        else f"{remarks.SHORT_MARK} by the canary alone {figure(value, error, latest=latest)}"
+        else _beside_loss(f"{by} {figure(value, error, latest=latest)}", lost)
         if short
         else figure(value, error, latest=latest)
-        for value, error, short, latest in (
-            (change.before_s, change.before_error_s, before, latest_before),
-            (change.now_s, change.now_error_s, now, latest_now),
+        for value, error, short, latest, lost in (
+            (change.before_s, change.before_error_s, before, latest_before, [it.before for it in losses]),
+            (change.now_s, change.now_error_s, now, latest_now, [it.now for it in losses]),
         )
     )
     return old, new
+
+
+def _beside_loss(told: str, losses: Iterable[str | None]) -> str:
+    """Return the text of an RPO, in the words of the index, after the known ``losses``. Older journals record no losses."""
+    lost = " and ".join(one_line(loss) for loss in losses if loss)
+    return f"{f'{lost}; ' if lost else ''}{told} {remarks.SHORT_MARK}"
 
 
 def _latest(view: RunView, change: FigureChange) -> tuple[bool, bool]:
@@ -264,7 +274,7 @@ def _incomplete(view: RunView, change: FigureChange) -> tuple[bool, bool]:
     known = view.comparison
     if change.key != "rpo" or known is None:
         return False, False
-    now = any(finding.code == LACKING for finding in view.result.findings)
+    now = any(finding.code == LACKING for finding in view.result.every_finding)
     new, gone = (any(it.code == LACKING for it in differences) for differences in (known.new_findings, known.gone_findings))
     return gone or (now and not new), now
 

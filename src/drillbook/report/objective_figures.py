@@ -62,11 +62,14 @@ def objective_figure(objective: Objective) -> str:
 
 def alone(objective: Objective) -> str:
     """Format an RPO that perhaps does not include a known loss of data. The text begins with words for the way in which the RPO
-    was measured: ``by the canary alone``, or ``by the age of the backup alone``.
+    was measured; see ``alone_by``.
     """
-    return (
-        f"by {'the age of the backup' if objective.clock == OF_BACKUP else 'the canary'} alone {objective_figure(objective)}"
-    )
+    return f"{alone_by(objective.clock)} {objective_figure(objective)}"
+
+
+def alone_by(clock: str) -> str:
+    """Return words for the way in which an RPO was measured: ``by the canary alone``, or ``by the age of the backup alone``."""
+    return f"by {'the age of the backup' if clock == OF_BACKUP else 'the canary'} alone"
 
 
 def recorded_figure(objective: Mapping[str, Any]) -> str:
