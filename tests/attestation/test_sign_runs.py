@@ -391,6 +391,8 @@ def test_a_killed_run_is_vouched_for_up_to_where_it_signed_itself(tmp_path):
     )
     assert (after["occasion"], after["unvouched"]) == ("recovery", [[found["events"], first - 1]])
     assert (after["previous_attestation"]["signed"], after["previous_attestation"]["sealed_at_end"]) == (True, False)
+    report = (run / "report.md").read_text()
+    assert f"the controller of the run died before it signed the last lines that it wrote, up to line {first} of" in report
     for _ in range(2):
         status, said = checked(run)
         assert status == 3

@@ -22,6 +22,7 @@ from drillbook.judge.figures import Figures, session, zero
 from drillbook.judge.findings import findings, mended
 from drillbook.judge.later_steps import with_later_steps
 from drillbook.judge.objectives import objectives, unverified
+from drillbook.judge.recovery_record import OwnPart
 from drillbook.judge.result import Note, Residue, Result, RunView, StepView, Timeline
 from drillbook.judge.samples import Stalls
 from drillbook.judge.steps import phases, steps
@@ -63,6 +64,7 @@ def _view(history: History) -> RunView:
         journal_events=len(events),
         journal_head=history.head,
         torn=history.torn,
+        own=OwnPart(events=len(own)),
         controller=first.controller,
         program=first.program,
         inventory=first.inventory,

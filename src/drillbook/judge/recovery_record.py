@@ -9,9 +9,19 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from drillbook.findings import Finding
+
 
 class _Value(BaseModel):
     model_config = ConfigDict(defer_build=True, frozen=True, extra="forbid")
+
+
+class OwnPart(_Value):
+    """Part of a journal that the run itself wrote, before any recovery."""
+
+    events: int = 0
+    findings: tuple[Finding, ...] = ()
+    """Findings in a report that was made from this part alone. It is empty if no recovery followed."""
 
 
 class FaultCheck(_Value):

@@ -15,7 +15,7 @@ from drillbook.findings import Finding
 from drillbook.judge.changes import Comparison
 from drillbook.judge.lock_state import LockState
 from drillbook.judge.outlook import Outlook
-from drillbook.judge.recovery_record import Recovery
+from drillbook.judge.recovery_record import OwnPart, Recovery
 from drillbook.judge.verdicts import Verdict
 
 SCHEMA = "drillbook/result/1"
@@ -281,8 +281,7 @@ class StepView(_Value):
     every_s: float | None = None
     """Seconds between attempts of a step that waits for a condition. It is None for a step that only retries after an error."""
     outcomes: tuple[tuple[str, int], ...] = ()
-    """Outcomes of the attempts, each with the number of attempts that had this outcome. It is empty for a step with one
-    attempt, and in older journals."""
+    """Outcomes of the attempts, each with its number. It is empty for one attempt, and in older journals."""
     allowed: str = ""
     """Reason, written in the drill, why the failure of this step is allowed; empty when no failure was allowed."""
     undone_later: bool = False
@@ -306,9 +305,7 @@ class Note(_Value):
 
 
 class StoredLog(_Value):
-    """Log that a host wrote about its lease, copied into the folder of the run. With a lease, a host undoes changes by
-    itself when the controller stops renewing the lease.
-    """
+    """Log that a host wrote about its lease, copied into the folder of the run."""
 
     host: str
     file: str
@@ -358,6 +355,8 @@ class RunView(_Value):
     """True when the journal contains the end of the run itself. False when the controller died before the end."""
     recovered: bool = False
     """True when a later recovery came to its end."""
+    own: OwnPart = OwnPart()
+    """Part of the journal that the run itself wrote, before any recovery."""
     recoveries: tuple[Recovery, ...] = ()
     """Recoveries that continued the journal after the run, oldest first."""
     faults_at_end: tuple[FaultResult, ...] = ()

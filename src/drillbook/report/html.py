@@ -84,8 +84,7 @@ def render(view: RunView) -> str:
             moments=rows.moment_rows(view),
             contacts=rows.contact_rows(view),
             contradictions=rows.contradictions(view),
-            plan_rows=run_record.plan_rows(view),
-            evidence=run_record.evidence_rows(view),
+            **_record(view),
             drawings=[(name, timeline.draw(view, width)) for name, width in drawings],
             close_ups=[(name, timeline.draw(view, width, close_up=True)) for name, width in drawings] if close_up else [],
             kinds=_kinds(view),
@@ -109,6 +108,17 @@ def _clocks(result: Result) -> dict[str, Any]:
         "clocks_left_out": clock_rows.left_out(result),
         "error_notes": wording.error_notes(result, [row.clock.key for row in listed]),
         "errors": {clock.key: clock.error for clock in wording.clocks_of(result)},
+    }
+
+
+def _record(view: RunView) -> dict[str, Any]:
+    """Return the content about the record of the run: its plan, its evidence files, and the lines of its journal without a trusted
+    signature.
+    """
+    return {
+        "plan_rows": run_record.plan_rows(view),
+        "evidence": run_record.evidence_rows(view),
+        "unsigned": run_record.unsigned(view),
     }
 
 

@@ -30,7 +30,7 @@ from drillbook.report import (
     tolerated,
     wording,
 )
-from drillbook.report.figures import link, seconds, utc, utc_time
+from drillbook.report.figures import seconds, utc, utc_time
 from drillbook.report.markdown_syntax import block, code, escape, prose, table
 from drillbook.report.moments import clock_note, course, ends
 from drillbook.report.objective_figures import LATEST_NOTE
@@ -70,7 +70,7 @@ def render(view: RunView) -> str:
         "## Plan",
         table(("What", "Value"), [(name, code(value)) for name, value in run_record.plan_rows(view)]),
         "## Evidence and journal",
-        *_record(view),
+        *run_record.section(view),
     ]
     return "\n\n".join(part for part in parts if part) + "\n"
 
@@ -339,18 +339,13 @@ def _findings(view: RunView) -> list[str]:
             (measured_name.capitalize(), prose(measured)),
             ("Remedy", prose(finding.remedy)),
             ("Where", where),
-            ("Evidence", ", ".join(_evidence(file) for file in finding.evidence)),
+            ("Evidence", ", ".join(run_record.evidence_link(file) for file in finding.evidence)),
         ]
         paragraphs += [
             f"### {finding.severity}: {escape(finding.title)} ({code(finding.code)})",
             "\n".join(f"- {name}: {text}" for name, text in lines if text),
         ]
     return paragraphs or ["The run recorded no findings."]
-
-
-def _evidence(file: str) -> str:
-    href = link(file)
-    return f"[{escape(file)}]({href})" if href else code(file)
 
 
 def _contacts(view: RunView) -> str:
@@ -369,21 +364,6 @@ def _contacts(view: RunView) -> str:
             for name, contact, owner in contacts
         ],
     )
-
-
-def _record(view: RunView) -> list[str]:
-    files = run_record.evidence_rows(view)
-    lines = [
-        ("Events", str(view.journal_events)),
-        ("Last hash", code(view.journal_head)),
-        ("Last line", "torn: left out" if view.torn else "complete"),
-        ("To verify", code(f"{view.program} report.verify {view.result.run}")),
-    ]
-    listed = table(
-        ("File", "From", "Size", "SHA-256"),
-        [(_evidence(row.file), escape(row.origin), row.size, code(row.sha256)) for row in files],
-    )
-    return [table(("Journal", "Value"), lines), *([listed] if files else [])]
 
 
 def _glossary(view: RunView) -> str:

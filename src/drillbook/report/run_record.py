@@ -11,7 +11,8 @@ from typing import Any
 from drillbook.judge.result import CommandView, RunView, StepView
 from drillbook.language.template import texts as texts_in
 from drillbook.plan import permitted
-from drillbook.report.figures import count, one_line, shown, size
+from drillbook.report.figures import count, link, one_line, shown, size
+from drillbook.report.markdown_syntax import code, escape, prose, table
 
 PLAIN = (str, int, float, type(None))
 """Types of facts that cannot contain the name of a file."""
@@ -182,6 +183,44 @@ def cut(text: str, total: int) -> str:
     if total > kept == 0:
         return f"{size(total)}, not recorded"
     return f"the last {size(kept)} of {size(total)}" if total > kept else ""
+
+
+def section(view: RunView) -> list[str]:
+    """Return the section of a Markdown report about the evidence files and the journal."""
+    files, loose = evidence_rows(view), unsigned(view)
+    lines = [
+        ("Events", str(view.journal_events)),
+        ("Last hash", code(view.journal_head)),
+        ("Last line", "torn: left out" if view.torn else "complete"),
+        ("To verify", code(f"{view.program} report.verify {view.result.run}")),
+        *([("Signature", f"incomplete: {prose(loose)}")] if loose else []),
+    ]
+    listed = table(
+        ("File", "From", "Size", "SHA-256"),
+        [(evidence_link(row.file), escape(row.origin), row.size, code(row.sha256)) for row in files],
+    )
+    return [table(("Journal", "Value"), lines), *([listed] if files else [])]
+
+
+def evidence_link(file: str) -> str:
+    """Return a link to an evidence file in Markdown."""
+    href = link(file)
+    return f"[{escape(file)}]({href})" if href else code(file)
+
+
+def unsigned(view: RunView) -> str:
+    """Return a text about the lines of the journal that have no trusted signature, because the process that wrote them died before it
+    signed them. The result is empty if there are no such lines.
+    """
+    parts = []
+    if not view.finished:
+        end = f"up to line {view.own.events} of the journal"
+        parts.append(f"the controller of the run died before it signed the last lines that it wrote, {end}")
+    if any(recovery.finished is None and not recovery.refused for recovery in view.recoveries):
+        parts.append("a recovery died before it signed the lines that it wrote")
+    verify = f"`{view.program} report.verify {one_line(view.result.run)}`"
+    known = f"Nobody can sign them later; {verify} names them. For a record that is signed as a whole, run the drill again"
+    return f"{', and '.join(parts)}. {known}" if parts else ""
 
 
 def owner(view: RunView) -> str:
