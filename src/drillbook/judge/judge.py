@@ -45,7 +45,7 @@ def _view(history: History) -> RunView:
     events = Events(history.events)
     first = opening(events)
     plan = checked(first.plan)
-    own = session(events)  # a later recovery changes the residue, but not the other findings of the run
+    own = session(events)
     views = steps(own, events, plan)
     figures = clocks.figures(events, plan, faultstate.faults(own, events, plan, residue.residue(events, plan)))
     marks = {**figures.marks, **early_end.marks(own), **notes.marks(own)}
@@ -64,7 +64,7 @@ def _view(history: History) -> RunView:
         journal_events=len(events),
         journal_head=history.head,
         torn=history.torn,
-        own=OwnPart(events=len(own)),
+        own=_own_part(own, events, plan),
         controller=first.controller,
         program=first.program,
         inventory=first.inventory,
@@ -79,6 +79,18 @@ def _view(history: History) -> RunView:
         places=_places(plan),
         **at_end,
     )
+
+
+def _own_part(own: Events, events: Events, plan: Plan) -> OwnPart:
+    """Return the number of the events ``own`` before the first recovery. If there was a recovery, return also the findings of a
+    report from these events alone: a recovery changes the findings about residue, and those about the writes that it read back.
+    """
+    if len(own) == len(events):
+        return OwnPart(events=len(own))
+    left, views = residue.residue(own, plan), steps(own, own, plan)
+    figures = clocks.figures(own, plan, faultstate.faults(own, own, plan, left))
+    goals = objectives(plan, figures, unverified(views, own))
+    return OwnPart(events=len(own), findings=tuple(findings(own, plan, figures, goals, left, views=views)))
 
 
 def _places(plan: Plan) -> dict[str, str]:

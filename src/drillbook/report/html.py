@@ -15,6 +15,7 @@ from drillbook.report import (
     cut_short,
     dead_runs,
     diagnosis,
+    earlier_findings,
     end_state,
     growth,
     headlines,
@@ -124,11 +125,12 @@ def _record(view: RunView) -> dict[str, Any]:
 
 def _first(view: RunView) -> dict[str, Any]:
     """Return the content before the figures: duration, end, state at the end of the run, retries and allowed failures, owner,
-    next commands, changes since the last run, and recoveries.
+    next commands, changes since the last run, findings before a recovery, and recoveries.
     """
     return {
         "course": course(view),
         "ended": ends(view),
+        "earlier_findings": earlier_findings.sentence(view),
         "recoveries": recovery_rows.tables(view),
         "recovery_note": recovery_rows.NOTE,
         "residue_state": residue_state,

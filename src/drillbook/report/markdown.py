@@ -13,6 +13,7 @@ from drillbook.report import (
     clock_rows,
     dead_runs,
     diagnosis,
+    earlier_findings,
     end_state,
     growth,
     headlines,
@@ -345,7 +346,7 @@ def _findings(view: RunView) -> list[str]:
             f"### {finding.severity}: {escape(finding.title)} ({code(finding.code)})",
             "\n".join(f"- {name}: {text}" for name, text in lines if text),
         ]
-    return paragraphs or ["The run recorded no findings."]
+    return [*(paragraphs or ["The run recorded no findings."]), prose(earlier_findings.sentence(view))]
 
 
 def _contacts(view: RunView) -> str:
