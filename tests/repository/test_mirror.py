@@ -247,6 +247,7 @@ WHOLE = {
         "repository.py": "test_source.py and test_damage.py: backups with their newest moment, and stanzas that are absent or damaged"
     },
     "systems/postgres": {
+        "actions/backup/wal_receiver.py": "test_wal.py: receivers that lag, exit, or are stopped",
         "actions/reading/health.py": "test_actions.py and test_preflight.py: its facts, and the right that it needs",
         "amcheck.py": "test_integrity.py: damaged indexes and tables, an extension that is borrowed, collations",
         "cluster_mark.py": "test_after_restore.py: clusters of a run, of another one, and of none",
@@ -256,6 +257,7 @@ WHOLE = {
         "manual_restore.py": "tests/e2e/test_manual_restore.py, tests/cli/test_pasted_runbook.py: its commands, typed into a shell",
         "privileges.py": "test_definition_compare.py: grants that were changed, also on objects of the server and of extensions",
         "received_wal.py": "test_cluster_recovery.py: received WAL that is whole, lacks a segment, or holds a damaged one",
+        "replication_rights.py": "test_sessions.py and test_wal.py: rights, settings and slots of a server",
         "structure_queries.py": "test_definition_compare.py: a copy without a difference, and kinds of objects that were changed",
         "varying_arguments.py": "tests/sdk/test_varying_arguments.py: names of snapshots that rules of sudo allow",
     },

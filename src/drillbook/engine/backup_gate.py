@@ -12,14 +12,14 @@ from drillbook.engine.provenance import Proven, ProvenSource, measured, points_t
 from drillbook.engine.source_gate import Refused, SourceGate, VerifiedSource
 from drillbook.engine.step_context import Stage
 from drillbook.engine.steps import build
-from drillbook.errors import PlanError
+from drillbook.errors import Cancelled, DrillbookError, PlanError
 from drillbook.events.event import Event, each
 from drillbook.events.steps import BackupProven, Done, SourceProven
 from drillbook.findings import Finding
 from drillbook.language import template
 from drillbook.plan.planned_step import PlannedStep
 from drillbook.plan.step_roles import lost_service, of_one_system, of_source, proves, same_service, source_of
-from drillbook.sdk.action import Action, Facts
+from drillbook.sdk.action import Action, Facts, find
 from drillbook.sdk.identity import Identity
 from drillbook.sdk.object_reference import Reference
 
@@ -200,11 +200,32 @@ class Gate:
                 continue
             origin = source(self._built(step))
             used += [proof for proof in fitting if origin and points_to(origin, proof.location)]
+            self._supplied(step)
             if not any(origin and points_to(origin, proof.location) for proof in proofs):
                 raise Refused(_said(fitting), f"{step.id} {step.action} restores from {origin or 'an unknown backup'}")
         if not used:
             raise Refused(f"a restore from {_said(fitting)}", "no step of `restore` uses this backup")
         return list({proof.location: proof for proof in used}.values())
+
+    def _supplied(self, restore: PlannedStep) -> None:
+        """Raise Refused when ``restore`` needs the results of an earlier step that runs in the background, such as a WAL
+        receiver, and that step has ended.
+        """
+        taken = {name for name, _ in find(restore.action).TAKES.values()}
+        service = restore.params.get("service")
+        for event, _ in each(self.events, Done):
+            step = next((step for step in self.stage.plan.phase("backup") if step.id == event.step), None)
+            if step is None or step.action not in taken or step.params.get("service") != service:
+                continue
+            host, action = str(event.host), self._built(step)
+            try:
+                active = action.active(self.stage.context(step.id, host, self.stage.deadline(ASK_S)))
+            except Cancelled:
+                raise
+            except DrillbookError as error:
+                raise Refused(_running(step, host), f"unknown: {error}") from None
+            if active is False:
+                raise Refused(_running(step, host), "it has ended, so the restore would lack later changes")
 
     def _restores(self, step: PlannedStep, service: str, fitting: Sequence[_Proof]) -> bool:
         """Return True when ``step`` restores, from a backup, the service that the fault destroys."""
@@ -214,6 +235,10 @@ class Gate:
             and same_service(self.stage.plan.inventory, said.service, service)
             and any(of_one_system(step, proof.step) for proof in fitting)
         )
+
+
+def _running(step: PlannedStep, host: str) -> str:
+    return f"{step.action} ({step.id}) still running on {host}, because the restore needs what it collects"
 
 
 def _said(proofs: Sequence[_Proof]) -> str:

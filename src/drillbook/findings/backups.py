@@ -160,7 +160,7 @@ FINDINGS: dict[str, Kind] = {
         CRITICAL,
         "The received WAL is incomplete",
         "The WAL after the gap cannot be replayed. Find out who removes or damages WAL segments, and take a new "
-        "base backup.",
+        "base backup. If the data is lost already, restore the base backup alone, without the later changes.",
     ),
     "wal-behind": Kind(
         HIGH,

@@ -10,8 +10,6 @@ from tests.systems.postgres.site import BUCKET
 def primary(place):
     cluster = place.place("primary")
     cluster.create()
-    with (cluster.data / "postgresql.conf").open("a") as file:
-        file.write("wal_keep_size = 512MB\n")  # keeps segments for a receiver that lags, as it has no slot
     cluster.start()
     cluster.sql(f'CREATE DATABASE "{cluster.service.database}"', database="postgres")
     cluster.sql(

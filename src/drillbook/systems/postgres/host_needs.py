@@ -46,7 +46,7 @@ HOST_NEEDS = {
         by_sudo=BySudo.UNIT | BySudo.RUN_AS,
     ),
     "postgres.stream_wal": HostNeeds(
-        ("pg_receivewal",),
+        ("pg_receivewal", "psql"),
         "a database account with REPLICATION; the programs run as the user `run_as`",
         f"{_PORT}; {_STORE}",
         _SEND,
