@@ -1,5 +1,6 @@
 """The program in terminals and pipelines: exit statuses, streams, mistakes, and terminals that close."""
 
+import hashlib
 import json
 import os
 import re
@@ -550,8 +551,13 @@ def test_what_only_reads_makes_no_reports(folder, monkeypatch, capsys):
         assert f"{folder.root}/reports cannot be read: Not a directory" in capsys.readouterr().err
 
 
+def digests(folder):
+    """The digest of each file below ``folder``, by its path."""
+    return {path: hashlib.sha256(path.read_bytes()).hexdigest() for path in folder.rglob("*") if path.is_file()}
+
+
 def test_an_auditor_needs_nothing_but_the_reports(folder, tmp_path_factory, monkeypatch, capsys):
-    folder.write("restore:\n" + step(["true"]))
+    folder.write("every: 30d\nrestore:\n" + step(["true"]))
     assert folder.run("drill", "sample").returncode == 0
     run = folder.latest.name
     inside = folder.root / "evidence"
@@ -561,6 +567,7 @@ def test_an_auditor_needs_nothing_but_the_reports(folder, tmp_path_factory, monk
     ):  # also in a subfolder of a project: the nearest project is used
         alone.mkdir(exist_ok=True)
         shutil.copytree(folder.root / "reports", alone / "reports", symlinks=True)
+        received = digests(alone / "reports")
         for place in (alone, alone / "reports" / run):
             monkeypatch.chdir(place)
             for argv in (["report.list"], ["report.verify", run], ["report.open"], ["drill.recover"]):
@@ -574,6 +581,8 @@ def test_an_auditor_needs_nothing_but_the_reports(folder, tmp_path_factory, monk
                 in " ".join(capsys.readouterr().out.split())
             )
         assert "1 run" in (alone / "audit.md").read_text()
+        assert "has no schedule in this environment" not in (alone / "audit.md").read_text()
+        assert digests(alone / "reports") == received, "examining the evidence does not change it"
     monkeypatch.chdir(inside)
     capsys.readouterr()
     status_of("report.open")

@@ -101,7 +101,7 @@ def _read(project: Project, runs: RunStates, period: Period, places: Sequence[Pl
     journals, strays = records.find(project.reports, runs)
     known = newest_runs.read(newest_runs.begun(project, runs), project, runs)
     wanted, kept = schedules.read(project), schedule_record.read(project.reports)
-    kept = recorded_schedules.note_changes(project.reports, kept, wanted, known, datetime.now(UTC))
+    kept = recorded_schedules.note_changes(project, kept, wanted, known, datetime.now(UTC))
     return content.make(
         journals,
         strays,

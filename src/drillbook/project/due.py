@@ -180,7 +180,7 @@ def read(
     wanted, known = schedules.read(project), newest_runs.read(begun, project, runs)
     before = kept = schedule_record.read(project.reports)  # noting a change moves a torn line elsewhere
     if noting:
-        kept = recorded_schedules.note_changes(project.reports, kept, wanted, known, now)
+        kept = recorded_schedules.note_changes(project, kept, wanted, known, now)
     inventories = estate.read(project)
     estate.check(environment, inventories, _named(wanted, known))
     proofs, listed = newest_restore_proofs.read(begun, runs), needed_inventories.read(project)

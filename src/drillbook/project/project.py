@@ -93,6 +93,11 @@ class Project:
         return layout.default_folder(self.root)
 
     @property
+    def has_drills(self) -> bool:
+        """True when the project has a folder ``drills/``. A copy of ``reports/``, such as an auditor has, has none."""
+        return (self.root / "drills").is_dir()
+
+    @property
     def docker_lab(self) -> Path:
         """Folder of this project's Docker lab."""
         from drillbook.lab.containers import layout  # noqa: PLC0415  keeps start-up fast

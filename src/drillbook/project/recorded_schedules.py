@@ -73,11 +73,11 @@ def note(project: Project, now: datetime | None = None) -> None:
     states = RunStates()
     known = newest_runs.read(newest_runs.begun(project, states), project, states)
     kept = schedule_record.read(project.reports)
-    note_changes(project.reports, kept, schedules.read(project), known, now or datetime.now(UTC))
+    note_changes(project, kept, schedules.read(project), known, now or datetime.now(UTC))
 
 
 def note_changes(
-    reports: Path, kept: Record, scheduled: Iterable[Scheduled], known: newest_runs.Standings, now: datetime
+    project: Project, kept: Record, scheduled: Iterable[Scheduled], known: newest_runs.Standings, now: datetime
 ) -> Record:
     """Compare the schedules in the files with the newest recorded schedules. Write each changed schedule to
     ``schedule.jsonl``, with the time from which it holds.
@@ -85,14 +85,16 @@ def note_changes(
     ``kept``: content of ``schedule.jsonl``. Return the new content of this file. After a change was written, the file is read
     again, because another task may have added entries at the same time.
 
-    Drills and suites without a run are left out, because their first run will record the schedule. When ``schedule.jsonl``
+    Nothing is written in a copy of ``reports/`` without drills: it does not show which schedules the drills have. Drills and
+    suites without a run are left out, because their first run will record the schedule. When ``schedule.jsonl``
     cannot be written, no error is raised. The change then stays unrecorded; see ``Terms`` in ``plan.schedule_terms``.
 
     A changed schedule normally holds from ``now``. If the clock was set back, the newest recorded schedule may have a later
     time. The changed schedule then gets this later time. With an earlier time, it would not be the newest schedule, and the
     next call would write it again.
     """
-    if not reports.is_dir():
+    reports = project.reports
+    if not reports.is_dir() or not project.has_drills:
         return kept
     wanted, noted = {listed.name: listed for listed in scheduled}, False
     with suppress(OSError):

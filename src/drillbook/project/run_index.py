@@ -32,7 +32,7 @@ def refresh(project: Project, runs: RunStates | None = None) -> None:
     Write nothing if the project has no folder ``drills/``, as in a copy of reports, or if the folder of reports is read-only.
     """
     with suppress(OSError):
-        if (project.root / "drills").is_dir() and index_age.outdated(project.reports):
+        if project.has_drills and index_age.outdated(project.reports):
             write(project, runs=runs)
 
 
@@ -41,5 +41,5 @@ def link_audit(project: Project, runs: RunStates) -> None:
     project has no folder ``drills/``, or no index yet.
     """
     with suppress(OSError):
-        if (project.root / "drills").is_dir() and (project.reports / index_age.PAGE).is_file():
+        if project.has_drills and (project.reports / index_age.PAGE).is_file():
             write(project, runs=runs)
