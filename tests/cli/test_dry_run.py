@@ -149,6 +149,8 @@ def test_no_task_changes_anything_under_dry(used, here, name):
         assert status in (0, 1, 3) or "no diagnosis trees" in said.err or "uses no other account" in said.err
     elif name == "schedule.retire":  # what is gone is retired in tests/project/test_retirements.py
         assert (status, "sample" in said.err) == (2, True)
+    elif name == "audit":  # its status tells the state of the record
+        assert (status, "dry run: nothing was touched" in said.out) == (3, True)
     elif status == 2:
         assert "--dry" in said.err or "checkout" in said.err
     else:

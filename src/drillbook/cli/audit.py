@@ -34,6 +34,7 @@ from drillbook.audit.content import Audit
 from drillbook.audit.period import Period
 from drillbook.audit.problem_groups import grouped
 from drillbook.cli.console import console
+from drillbook.cli.dry_run import NOTHING
 from drillbook.cli.objective_list import Objectives
 from drillbook.errors import UsageError
 from drillbook.exits import Exit
@@ -56,7 +57,16 @@ UNBROKEN = ("environment", "when")
 """Columns whose cells are never broken or cut on a narrow terminal."""
 
 
-def audit(project: Project, since: str, until: str, out: str = "", anchor: str = "", *, today: date | None = None) -> int:
+def audit(
+    project: Project,
+    since: str,
+    until: str,
+    out: str = "",
+    anchor: str = "",
+    *,
+    today: date | None = None,
+    dry: bool = False,
+) -> int:
     """Write the audit of the days ``since`` to ``until`` (inclusive) into the folder ``out``, and print a summary. If both are
     empty, it is the audit of the current quarter.
 
@@ -66,14 +76,26 @@ def audit(project: Project, since: str, until: str, out: str = "", anchor: str =
 
     Returns 3 when a journal is missing or changed. Also returns 3 when a run has no trusted signature, or when an
     anchor is missing, unreadable or weak evidence. Otherwise returns 0. Raises UsageError for invalid dates, anchors or
-    folders.
+    folders. When ``dry`` is true, the summary is printed and nothing is written.
     """
     period = Period.parse(since, until) if since or until else Period.quarter(today or datetime.now(UTC).date())
     project.look_into_reports()
     runs = RunStates()
-    run_index.refresh(project, runs)
-    made = _read(project, runs, period, _anchors(project, anchor), today)
     folder = Path(out) if out else project.reports / f"audit-{period.since}-{period.until}"
+    places = _anchors(project, anchor)
+    if dry:
+        made = _read(project, runs, period, places, today, noting=False)
+        _print(made, folder, dry=True)
+        return _status(made)
+    run_index.refresh(project, runs)
+    made = _read(project, runs, period, places, today)
+    _write(project, runs, made, folder)
+    _print(made, folder)
+    return _status(made)
+
+
+def _write(project: Project, runs: RunStates, made: Audit, folder: Path) -> None:
+    """Write every file of the audit into ``folder``, and link it in the index of the runs."""
     try:
         private_folder(folder)
         path = os.path.relpath(project.reports, folder)
@@ -82,16 +104,17 @@ def audit(project: Project, since: str, until: str, out: str = "", anchor: str =
         raise UsageError(f"the audit cannot be written to {folder}: {error.strerror}", hint="name another folder") from None
     if folder.parent.resolve() == project.reports.resolve():
         run_index.link_audit(project, runs)
-    _print(made, folder)
-    return _status(made)
 
 
 def _status(made: Audit) -> Exit:
     return Exit.OK if made.vouched else Exit.UNVERIFIED
 
 
-def _read(project: Project, runs: RunStates, period: Period, places: Sequence[Place], today: date | None) -> Audit:
-    """Read all journals, and make the audit of ``period``. Also note changed schedules in ``schedule.jsonl``.
+def _read(
+    project: Project, runs: RunStates, period: Period, places: Sequence[Place], today: date | None, *, noting: bool = True
+) -> Audit:
+    """Read all journals, and make the audit of ``period``. When ``noting`` is true, note changed schedules in
+    ``schedule.jsonl``.
 
     ``places``: places of anchors. An anchor states the number of events and the last hash of a journal. ``runs``: states of
     the runs. Each journal is read only once, so that its signature and its anchors are compared with the same content that
@@ -101,7 +124,8 @@ def _read(project: Project, runs: RunStates, period: Period, places: Sequence[Pl
     journals, strays = records.find(project.reports, runs)
     known = newest_runs.read(newest_runs.begun(project, runs), project, runs)
     wanted, kept = schedules.read(project), schedule_record.read(project.reports)
-    kept = recorded_schedules.note_changes(project, kept, wanted, known, datetime.now(UTC))
+    if noting:
+        kept = recorded_schedules.note_changes(project, kept, wanted, known, datetime.now(UTC))
     return content.make(
         journals,
         strays,
@@ -135,9 +159,9 @@ def _anchors(project: Project, named: str) -> list[Place]:
     return [place]
 
 
-def _print(made: Audit, folder: Path) -> None:
+def _print(made: Audit, folder: Path, *, dry: bool = False) -> None:
     """Print the title, the tables, then the problems, then the state of the journals, and then the result. The most important
-    lines come last, where a terminal shows them without scrolling.
+    lines come last, where a terminal shows them without scrolling. ``dry``: nothing was written.
     """
     out = console()
     out.print(Text(covered_days.title(made), style="bold"))
@@ -147,7 +171,8 @@ def _print(made: Audit, folder: Path) -> None:
         out.print(Objectives(made.proven))
     _rehearsed(out, made)
     for name, file in (("report", AUDIT), ("summary, one page", SUMMARY)):
-        out.print(Text(f"  {name} {one_line(_shown(folder / file))}"), soft_wrap=True)
+        would = "would write the " if dry else ""
+        out.print(Text(f"  {would}{name} {one_line(_shown(folder / file))}"), soft_wrap=True)
     out.print()
     _print_record(out, made)
     out.print(Prose(Text(numbers.sentences(made)), 2))
@@ -160,6 +185,8 @@ def _print(made: Audit, folder: Path) -> None:
         out.print(shown_steps([(one_line(what), as_called(command)) for what, command in steps], above=0))
     colour = COLOURS[summary.tone(made, rows)]
     out.print(Prose(Text(summary.headline(rows), style=f"bold {colour}"), 0))
+    if dry:
+        out.print(NOTHING)
 
 
 def _print_record(out: Console, made: Audit) -> None:

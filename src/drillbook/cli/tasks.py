@@ -264,12 +264,12 @@ def open_(context: Context, run: str | None = None) -> int:
         "your state folder, and the places in DRILLBOOK_ANCHOR",
     }
 )
-@told(Dry.REFUSED)
-def audit(_: Context, since: str = "", until: str = "", out: str = "", anchor: str = "") -> int:
+@told(Dry.TELLS)
+def audit(context: Context, since: str = "", until: str = "", out: str = "", anchor: str = "") -> int:
     """Write the audit report of a period: every run in it, coverage, objectives, findings."""
     from drillbook.cli import audit  # noqa: PLC0415  keeps start-up fast
 
-    return audit.audit(of_runs(), since, until, out, anchor)
+    return audit.audit(of_runs(), since, until, out, anchor, dry=is_dry(context))
 
 
 @task(
