@@ -159,9 +159,9 @@ def test_locks_leases_and_canaries(tmp_path):
         ([[1, 1]], "1 of the 3 acknowledged writes was read back"),
         (
             [[1, 11]],
-            "3 of the 3 acknowledged writes were read back, 2 that were not acknowledged, and 6 that the run did not record",
+            "3 of the 3 acknowledged writes were read back, 2 that were not acknowledged, and 6 more that the run did not record",
         ),
-        ([[1, 2], [6, 6]], "2 of the 3 acknowledged writes were read back, and 1 that the run did not record"),
+        ([[1, 2], [6, 6]], "2 of the 3 acknowledged writes were read back, and 1 more that the run did not record"),
         ([], "0 of the 3 acknowledged writes were read back"),
     ],
 )

@@ -11,7 +11,7 @@ from tests.report.test_agreement import plain
 
 ERROR = 'ERROR: role "postgres" already exists'
 PSQL = samples.command("psql", "-f", "-", exit=3, err=ERROR)
-BY_PERSON = "The step did not fail: a person stopped the run ({}) while the step was in progress."
+BY_PERSON = "The step did not fail: a person stopped the run (by {}) while the step was in progress."
 
 
 def stopped(**more):
@@ -32,7 +32,7 @@ def test_every_format_says_that_the_output_of_a_stopped_step_is_not_the_reason()
 def test_the_recorded_run_that_was_stopped_says_so():
     view = samples.recorded("stopped")
     said = cut_short.stop_of(view.result)
-    assert said.startswith("The step did not fail: a person stopped the run (")
+    assert said.startswith("The step did not fail: a person stopped the run (by ")
     for render in (html.render, markdown.render):
         assert said in plain(render(view))
 

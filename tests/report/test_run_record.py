@@ -42,7 +42,7 @@ def test_lines_that_a_dead_process_could_not_sign_are_told_in_both_formats(name:
     assert told == (
         f"the controller of the run died before it signed the last lines that it wrote, up to line {own} of the journal. Nobody can "
         f"sign them later; `{view.program} report.verify {view.result.run}` names them. For a record that is signed as a whole, run "
-        "the drill again"
+        "the drill again."
     )
     assert all(told.replace("`", "") in page for page in pages)
 

@@ -215,7 +215,7 @@ def _read_back(what: CanarySurvivors, record: CanaryRecord | None) -> str:
     verb = "was" if kept == 1 else "were"
     parts = [f"{kept} of the {len(acknowledged)} acknowledged writes {verb} read back"]
     parts += [f"{doubtful} that {'was' if doubtful == 1 else 'were'} not acknowledged"] if doubtful else []
-    parts += [f"{more} that the run did not record"] if more else []
+    parts += [f"{more} more that the run did not record"] if more else []
     return ", ".join(parts[:-1]) + f", and {parts[-1]}" if len(parts) > 1 else parts[0]
 
 

@@ -12,8 +12,8 @@ from drillbook.judge.verdicts import Verdict
 from drillbook.report.consequences import STOPPED_BY
 from drillbook.report.figures import one_line
 
-BY_PERSON = ("SIGINT", "the file ", "a request ")
-"""Beginnings of the words after ``STOPPED_BY`` for a stop by a person. Other signals may be sent by the system."""
+BY_PERSON = re.compile(re.escape(STOPPED_BY) + r"(SIGINT|the file \S+: .+|a request on the target: .+)")
+"""Regular expression for the reason of a stop by a person. Other signals may be sent by the system."""
 CTRL_C = {"SIGINT": "SIGINT, the signal of Ctrl-C"}
 NOT_THE_REASON = "What its commands printed until then stands below; it is not the reason."
 TIME_WAS_UP = re.compile(r"exceeded its time limit|before the step's timeout|the step's timeout expired")
@@ -30,9 +30,9 @@ def stop_of(result: Result) -> str:
     stopped, because other causes also stop the steps that run beside a failed one.
     """
     reason = one_line(result.reason).rstrip(".") if result.verdict is Verdict.ABORTED else ""
-    who = reason.removeprefix(STOPPED_BY)
-    if reason and who != reason and who.startswith(BY_PERSON):
-        return f"The step did not fail: a person stopped the run ({CTRL_C.get(who, who)}) while the step was in progress."
+    if match := BY_PERSON.fullmatch(reason):
+        how = CTRL_C.get(match[1], match[1])
+        return f"The step did not fail: a person stopped the run (by {how}) while the step was in progress."
     return "The step did not fail: it was stopped before its end" + (f", because {reason}." if reason else ".")
 
 

@@ -219,7 +219,7 @@ def unsigned(view: RunView) -> str:
     if any(recovery.finished is None and not recovery.refused for recovery in view.recoveries):
         parts.append("a recovery died before it signed the lines that it wrote")
     verify = f"`{view.program} report.verify {one_line(view.result.run)}`"
-    known = f"Nobody can sign them later; {verify} names them. For a record that is signed as a whole, run the drill again"
+    known = f"Nobody can sign them later; {verify} names them. For a record that is signed as a whole, run the drill again."
     return f"{', and '.join(parts)}. {known}" if parts else ""
 
 
