@@ -68,7 +68,9 @@ def test_nothing_is_said_of_a_drill_that_has_all_its_names(own, tmp_path):
     path.write_text(
         text.replace("  copy:", "  database_copy:").replace("nightly:", "database_dumps:").replace("oncall:", "dba:")
     )
-    assert "adapt" not in own("init", "--with", "routine-database").stdout
+    said = own("init", "--with", "routine-database").stdout
+    assert "adapt" not in said
+    assert "the lab keeps no such backups" not in said, "the project has no lab, and what the drill needs"
 
 
 def test_the_lab_is_copied_when_it_is_asked_for_or_known(own, tmp_path):

@@ -569,6 +569,18 @@ def test_an_unfinished_run_is_to_be_recovered_whenever_its_drill_is_due(shelf, c
     assert "in 29 d" not in text
 
 
+def test_what_other_files_schedule_is_not_without_a_schedule(shelf, capsys):
+    shelf.drill("timed", "every: 7d\n")
+    for name, text in {"timed-all": "every: 7d\ndrills: [sample]", "bare-all": "drills: [timed]"}.items():
+        (shelf.root / "drills" / f"{name}.yml").write_text(f"suite: {name}\ntitle: All\n{text}\n")
+    overview.drills(Project(shelf.root), everything=True)
+    lines = capsys.readouterr().out.splitlines()
+    due_by_name = {line.split()[0]: line for line in lines}
+    assert due_by_name["sample"].endswith("by its suite")
+    assert due_by_name["bare-all"].endswith("by its drills")
+    assert "without a schedule" not in lines[-1]
+
+
 def test_the_list_has_the_order_of_drill_due_and_what_cannot_run_here_comes_later(tmp_path, capsys):
     for folder in ("drills", "inventory"):
         shutil.copytree(Path(__file__).parents[2] / folder, tmp_path / folder)

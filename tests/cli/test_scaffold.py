@@ -46,9 +46,16 @@ def test_a_new_project_runs_its_first_drill(tmp_path):
     assert made.returncode == 0, made.stderr
     folder = tmp_path / "new" / "project"
     assert "cd new/project" in made.stdout
+    (command,) = re.findall("drillbook (drill .*)", made.stdout)
     try:
         checked = drillbook(folder, "drill.check", "first")
         assert checked.returncode == 0, checked.stdout + checked.stderr
+        done = drillbook(folder, *command.split())
+        assert done.returncode == 0, done.stdout + done.stderr
+        due = drillbook(folder, "drill.due", "--all").stdout
+        assert "1 schedule: 1 ok" in due, "the printed command is what the schedule asks for"
+        assert "without a schedule" not in due
+        assert "without a schedule" not in drillbook(folder, "drill.list").stdout
         done = drillbook(folder, "drill", "pre-release")
         assert done.returncode == 0, done.stdout + done.stderr
         assert json.loads((folder / "reports/latest/result.json").read_text())["verdict"] == "passed"
@@ -60,8 +67,8 @@ def test_a_new_project_runs_its_first_drill(tmp_path):
 def test_a_new_project_is_on_a_schedule_and_raises_the_alarm_until_it_passes(tmp_path):
     scaffold.init(tmp_path)
     found = due.read(Project(tmp_path))
-    assert [(row.drill, row.state, row.every) for row in found.rows] == [("pre-release", State.NEVER, "7d")]
-    assert (found.status, found.unread) == (Exit.FAILED, ())
+    assert [(row.drill, row.state, row.every) for row in found.rows] == [("first", State.NEVER, "7d")]
+    assert (found.status, found.unread, found.unscheduled) == (Exit.FAILED, (), ())
 
 
 def test_every_entry_of_the_catalogue_can_be_added_to_a_new_project(tmp_path):
@@ -87,6 +94,12 @@ def test_a_copied_drill_that_no_lab_can_run_is_told(tmp_path, capsys):
     assert "routine-database needs an inventory of your own: the lab keeps no such backups" in said
     scaffold.init(tmp_path, names=["rehearse-cache"])
     assert "the lab keeps" not in capsys.readouterr().out
+    staging = tmp_path / "inventory" / "staging.yml"
+    staging.write_text("environment: staging\nservices: {database: {kind: postgres, host: a}}\n")
+    scaffold.init(tmp_path, names=["routine-database"])
+    assert "the lab keeps" not in capsys.readouterr().out, "it is for the inventory staging"
+    scaffold.init(tmp_path, names=["routine-shop"])
+    assert "routine-shop needs an inventory of your own" in capsys.readouterr().out
 
 
 def test_nothing_is_overwritten(tmp_path):

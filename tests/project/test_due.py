@@ -323,3 +323,10 @@ def test_a_drill_that_could_only_fail_is_no_drill_of_a_service_of_the_lab(routin
     (folder / "journal.jsonl").write_text(lines)
     (row,) = [row for row in read(shelf).rows if not row.drill]
     assert (row.service, row.state, row.drills) == ("database", State.NEVER, ())
+
+
+def test_a_drill_of_a_scheduled_suite_is_not_without_a_schedule(shelf):
+    shelf.drill("one")
+    shelf.drill("two")
+    (shelf.root / "drills" / "all.yml").write_text("suite: all\ntitle: All\nevery: 7d\ndrills: [one]\n")
+    assert read(shelf).unscheduled == ("two",)

@@ -54,3 +54,18 @@ def test_a_file_that_cannot_be_read_says_why(shelf, text, said):
     one = listed(shelf)["one"]
     assert one.broken.startswith(said)
     assert schedules.any_of([one])
+
+
+def test_a_drill_has_the_schedule_of_its_suite_and_a_suite_that_of_its_drills(shelf):
+    shelf.drill("one", "every: 30d\n")
+    shelf.drill("two")
+    suite = shelf.root / "drills" / "all.yml"
+    suite.write_text("suite: all\ntitle: All\nevery: 7d\ndrills: [two, gone]\n")
+    known = listed(shelf)
+    assert [known[name].planned_by for name in ("one", "two", "all")] == ["", "its suite", ""]
+    suite.write_text("suite: all\ntitle: All\ndrills: [one, two]\n")
+    assert [each.planned_by for each in listed(shelf).values()] == ["", "", ""], "two has none"
+    shelf.drill("two", "every: 7d\n")
+    assert listed(shelf)["all"].planned_by == "its drills"
+    suite.write_text("suite: all\ntitle: All\ndrills: [gone]\n")
+    assert listed(shelf)["all"].planned_by == "", "no drill, and so no schedule"

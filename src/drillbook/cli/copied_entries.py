@@ -8,7 +8,7 @@ from pathlib import Path
 
 from drillbook.catalog import entries
 from drillbook.catalog.entries import Entry
-from drillbook.project import adaptation
+from drillbook.project import adaptation, needed_inventories, schedules
 from drillbook.project.adaptation import Adaptation
 from drillbook.project.project import Project
 from drillbook.report import open_findings
@@ -49,9 +49,15 @@ def to_adapt(known: Mapping[str, Adaptation]) -> list[str]:
     return [text for name, told in known.items() if (text := told.words(name))]
 
 
-def of_jobs(names: Sequence[str]) -> list[str]:
-    """Return a line about copied drills that restore the backups of a team's own job, and so cannot pass in a lab."""
-    drills = [name for name in names if discovery.needs_backup_job(name)]
+def of_jobs(folder: Path, names: Sequence[str]) -> list[str]:
+    """Return a line about copied drills that restore the backups of a team's own job, if the project in ``folder`` has no
+    inventory for them but that of a lab. They cannot pass there."""
+    asked = [name for name in names if discovery.needs_backup_job(name)]
+    if not asked:
+        return []
+    project = Project(folder)
+    inventories = needed_inventories.read(project)
+    drills = [each.name for each in schedules.read(project) if each.name in asked and inventories.unmet(each)]
     verb = "needs" if len(drills) == 1 else "need"
     return (
         [f"{open_findings.named(drills)} {verb} an inventory of your own: the lab keeps no such backups"] if drills else []

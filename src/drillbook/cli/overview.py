@@ -96,7 +96,7 @@ def _summary(wanted: Sequence[Scheduled], newest: Mapping[str, Standing], due_ro
     )
     again = sum(bool(_again(each, lasts.get(each.name), due_rows.get(each.name))) for each in wanted)
     now = sum(each.name in due_rows and due_rows[each.name].is_due for each in wanted)
-    bare = sum(each.every is None and not each.broken for each in wanted)
+    bare = sum(not (each.every or each.planned_by or each.broken) for each in wanted)
     parts = [f"last run passed: {passed} of {count(len(wanted), 'drill or suite', 'drills and suites')}"]
     unread = sum(bool(each.broken or each.mistake) for each in wanted)
     parts += [f"{dead} unfinished"] if dead else []
@@ -178,7 +178,7 @@ def _listed(wanted: Scheduled, standing: Standing | None, row: DueRow | None, no
         one_line(wanted.title),
         Text(day(last.started) if last else "-"),
         marked,
-        until(row, last.verdict if last else ""),
+        until(row, last.verdict if last else "") if row or not wanted.planned_by else Text(f"by {wanted.planned_by}", "dim"),
         more,
         short_list.of_drill(wanted, last, row, 1 + short_list.height_of(more.plain, room - GAP)),
         last.marks if last else "",

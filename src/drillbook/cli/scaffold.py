@@ -81,7 +81,7 @@ def init(
     adapted = copied_entries.adapted(folder, names)
     missing = _blanks(answers) + (looked.remarks() if looked else []) + copied_entries.to_adapt(adapted)
     head = f"added to {folder.resolve()}:" if grows else f"a new project in {folder.resolve()}:"
-    jobs = () if adapted else copied_entries.of_jobs(names)
+    jobs = () if adapted else copied_entries.of_jobs(folder, names)
     remarks = [remark] if answers and (remark := rehearsal_project.remark(answers)) else []
     later = [*([OWN_HOSTS] if after == FIRST else []), *jobs, *_of_ci(content), *remarks]
     _tell(folder, list(content), [*copied_entries.commands(names, adapted), *after], missing, head)

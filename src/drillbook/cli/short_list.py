@@ -102,7 +102,7 @@ def of_drill(wanted: Scheduled, last: Ended | None, row: DueRow | None, lines: i
         BROKEN: bool(wanted.broken or wanted.mistake),
         OVERDUE: row is not None and row.state is State.OVERDUE,
         FAILED: last is not None and tried and (last.verdict != Verdict.PASSED or last.exit == Exit.RESIDUE),
-        NEW: last is None and row is not None and not row.needs,
+        NEW: last is None and (not row.needs if row else bool(wanted.planned_by)),
         DUE: row is not None and tried and row.state is State.DUE,
         ELSEWHERE: not tried and row is not None,
         IDLE: last is None,

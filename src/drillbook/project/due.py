@@ -111,7 +111,8 @@ class Due:
     now: datetime
     rows: tuple[DueRow, ...]
     unscheduled: tuple[str, ...] = field(default=())
-    """Names of the drills and suites without a schedule, that is, without the key `every`."""
+    """Names of the drills and suites without a schedule, that is, without the key `every`. Drills of a suite with a schedule, and
+    suites of drills that all have one, are not named."""
     unread: tuple[str, ...] = ()
     """Path and reason for each inventory that cannot be read, and for mistakes in the settings of the project."""
     environment: str = ""
@@ -193,7 +194,7 @@ def read(
     rows = [row for row in rows if row.environment not in retired]
     places = estate.needing_proof(inventories, known, retired, environment)
     rows = sorted([*rows, *(row for place in places for row in _service(place, wanted, rows, proofs, past))], key=_order)
-    bare = tuple(scheduled.name for scheduled in wanted if scheduled.every is None and not scheduled.broken)
+    bare = tuple(each.name for each in wanted if not (each.every or each.planned_by or each.broken))
     unread = (*inventories.unread, *settings.mistakes(project.root))
     elsewhere = bool(environment) and any(scheduled.every for scheduled in wanted) and not any(row.drill for row in rows)
     more = (newest_restore_proofs.lacking(places, proofs), schedules.any_of(usable))

@@ -52,6 +52,9 @@ class Scheduled:
     """True when the drill restores data. For a suite, True when one of its drills restores data."""
     broken: str = ""
     """Reason why the file cannot be read, or why its schedule is invalid. The text is empty when the file is valid."""
+    planned_by: str = ""
+    """Word for the files whose schedules also ask for runs of this one, which has none itself: ``its suite``, or ``its drills``
+    if all drills of a suite have a schedule. Otherwise empty."""
     mistake: str = ""
     """First mistake in the other parts of the file, such as an unknown action, if the schedule itself is valid. The text is
     empty when no mistake was found.
@@ -69,7 +72,17 @@ def read(project: Project) -> list[Scheduled]:
     """
     names = project.drill_names()
     by_name = {name: _read(name, path, tuple(names)) for name, path in names.items()}
-    return [_with_drills(scheduled, by_name) if scheduled.suite else scheduled for scheduled in by_name.values()]
+    wanted = [_with_drills(scheduled, by_name) if scheduled.suite else scheduled for scheduled in by_name.values()]
+    return [replace(scheduled, planned_by=_planned_by(scheduled, by_name)) for scheduled in wanted]
+
+
+def _planned_by(scheduled: Scheduled, known: Mapping[str, Scheduled]) -> str:
+    if scheduled.every is not None:
+        return ""
+    if scheduled.suite:
+        drills = [known[name].every for name in scheduled.drills if name in known]
+        return "its drills" if drills and None not in drills else ""
+    return "its suite" if any(suite.every and scheduled.name in suite.drills for suite in known.values()) else ""
 
 
 def _permitted_by_all(guards: Sequence[Sequence[str]]) -> tuple[str, ...]:
@@ -97,7 +110,7 @@ def _with_drills(suite: Scheduled, known: Mapping[str, Scheduled]) -> Scheduled:
         frozenset(service for drill in drills for service in drill.uses),
         any(drill.restores for drill in drills),
         suite.broken,
-        suite.mistake or (f"the drill {unread} of this suite cannot be read" if unread else ""),
+        mistake=suite.mistake or (f"the drill {unread} of this suite cannot be read" if unread else ""),
     )
 
 
