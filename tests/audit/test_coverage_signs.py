@@ -6,6 +6,7 @@ import re
 
 from drillbook.audit import coverage_signs, html
 from drillbook.audit.coverage import LEFT_OUT, NO_RUN, NOT_YET, Cell, CoverageRow
+from drillbook.audit.record_begin import NO_RECORD
 from drillbook.report.remarks import RESERVED
 from drillbook.report.wording import BADNESS, STATES
 from tests.audit import stories
@@ -17,7 +18,7 @@ from tests.report.test_agreement import plain
 def test_every_state_of_a_cell_has_a_sign_with_a_meaning():
     cells = [Cell("2026-01", 2, 1, verdict, residue=True, recovered=1) for verdict in BADNESS]
     cells += [Cell("2026-01", 1, 1, "passed", residue=False)]
-    cells += [Cell("2026-01", 0, 0, word, residue=False) for word in (NO_RUN, LEFT_OUT, NOT_YET)]
+    cells += [Cell("2026-01", 0, 0, word, residue=False) for word in (NO_RUN, LEFT_OUT, NO_RECORD, NOT_YET)]
     row = CoverageRow("lab", "api", tuple(cells), 2, 1, (), ())
     found = dict(coverage_signs.key([row]))
     assert list(found) == ["1 of 2" if sign == coverage_signs.SOME else sign for sign in coverage_signs.MEANINGS]

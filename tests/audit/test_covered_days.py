@@ -19,6 +19,7 @@ def texts(audit):
 
 def test_the_first_day_of_a_month_is_no_whole_month(book, capsys):
     """On the first of December, the fourth quarter is two months and a day old, not three months."""
+    book.run("2026-09-10T09:00:00").good().close()
     book.run("2026-11-10T09:00:00").good().close()
     audit = audited(book, since="2026-10-01", until="2026-12-31", today="2026-12-01")
     assert covered_days.heads(audit) == ["2026-10", "2026-11", "2026-12 (to 12-01)"]
@@ -37,7 +38,11 @@ def test_the_first_day_of_a_month_is_no_whole_month(book, capsys):
 def test_a_long_list_of_months_is_a_number_and_names_the_partial_months(book):
     book.run("2026-03-10T09:00:00").good().close()
     audit = audited(book, since="2026-01-15", until="2026-12-31", today="2026-11-29")
-    told = "not drilled in 10 of 11 months (2026-01 only from 2026-01-15, 2026-11 only to 2026-11-29)"
+    told = "not drilled in 8 of 9 months (2026-11 only to 2026-11-29)"
+    assert f"The service api was {told} in lab" in texts(audit), "since the record began"
+    book.run("2026-03-20T09:00:00").good().close()
+    audit = audited(book, since="2026-03-15", until="2026-12-31", today="2026-11-29")
+    told = "not drilled in 8 of 9 months (2026-03 only from 2026-03-15, 2026-11 only to 2026-11-29)"
     assert f"The service api was {told} in lab" in texts(audit)
 
 

@@ -164,6 +164,7 @@ def test_open_findings_stand_beside_a_service_that_passed(tmp_path):
 
 def test_months_that_have_not_begun_are_no_gaps(tmp_path):
     book = Book(tmp_path)
+    book.run("2025-12-10T09:00:00").good().close()
     book.run("2026-03-10T09:00:00").good().close()
     audit = audited(book, today="2026-11-29")
     told = texts(audit)

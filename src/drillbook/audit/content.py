@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from datetime import UTC, date, datetime
 
-from drillbook.audit import chain, coverage, retired, services, trend
+from drillbook.audit import chain, coverage, record_begin, retired, services, trend
 from drillbook.audit.absences import AbsentRow, absences
 from drillbook.audit.assurance import UNCHECKED, Assurance
 from drillbook.audit.campaigns import Campaign
@@ -15,7 +15,7 @@ from drillbook.audit.controls import CONTROLS, Control, bearing
 from drillbook.audit.coverage import CoverageRow, PlanRow
 from drillbook.audit.evidence_rows import EvidenceRow, evidence_row
 from drillbook.audit.findings import FindingRow, findings
-from drillbook.audit.missed_drills import NEVER, MissedRow, Ran, missed, moment_of, never_ran
+from drillbook.audit.missed_drills import NEVER, MissedRow, missed, moment_of, never_ran, ran_in
 from drillbook.audit.objective_states import ProvenRow, proven
 from drillbook.audit.period import Period
 from drillbook.audit.records import Record, Stray, first_runs
@@ -102,6 +102,8 @@ class Audit:
     """Figures of rehearsals. They prove no objective."""
     so_far: date | None = None
     """Date of the audit in UTC, if the period ends after this date. It is None for a period that has ended."""
+    counted_from: date | None = None
+    """Day on which the record began, if the period has days before it. Months without a run are counted from this day."""
     retired: tuple[Retirement, ...] = ()
     """Drills and environments that no longer exist."""
     drills: tuple[Scheduled, ...] = ()
@@ -204,12 +206,18 @@ def make(
     )
     rows = retired.missed(missed(known, period), gone, period)
     so_far = day if day < period.until else None
-    ran = _ran(records, suites)
-    rows += retired.missed(never_ran(wanted, ran, rows, retired.places(gone), inventories), gone, period)
+    never = never_ran(wanted, ran_in(records, suites), rows, retired.places(gone), inventories)
+    rows += retired.missed(never, gone, period)
     absent = tuple(absences(made.problems, suites, period))
-    _, damage, torn = scheduled
     made = replace(made, so_far=so_far, absent=absent, drills=tuple(wanted), inventories=inventories)
-    return replace(made, missed=tuple(rows), schedule_damage=damage, schedule_torn=torn)
+    made = _since(made, record_begin.of(own, scheduled, [*followed.problems, *assurance.problems]))
+    return replace(made, missed=tuple(rows), schedule_damage=scheduled[1], schedule_torn=scheduled[2])
+
+
+def _since(made: Audit, begun: date | None) -> Audit:
+    """Return a copy of the audit that counts months without a run from the day ``begun``."""
+    covered = tuple(record_begin.coverage(made.coverage, made.period, begun))
+    return replace(made, coverage=covered, counted_from=record_begin.within(made.period, begun))
 
 
 def _without_retired(made: Audit, gone: tuple[Retirement, ...]) -> Audit:
@@ -226,15 +234,6 @@ def _without_retired(made: Audit, gone: tuple[Retirement, ...]) -> Audit:
         proven=tuple(retired.proven(made.proven, gone)),
         sentence=_sentence(made.runs, made.verdicts, covered),
     )
-
-
-def _ran(records: Sequence[Record], suites: Sequence[Suite]) -> set[Ran]:
-    """Return the drills and suites that ran, each with its environment. The environment of a suite is that of its drills."""
-    ran = {(record.drill, record.environment) for record in records}
-    for suite in suites:
-        places = {record.environment for record in records if suite_of(record.folder) == suite.folder}
-        ran |= {(suite.name, place) for place in places or {""}}
-    return ran
 
 
 def _of_journals(
@@ -377,6 +376,7 @@ def as_data(audit: Audit) -> dict[str, object]:
         "since": str(audit.period.since),
         "until": str(audit.period.until),
         "so_far_to": str(audit.so_far or ""),
+        "counted_from": str(audit.counted_from or ""),
         "whole": audit.whole,
         "sentence": audit.sentence if audit.whole else f"{audit.sentence} {INCOMPLETE}",
         "verdicts": audit.verdicts,

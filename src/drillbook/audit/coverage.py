@@ -65,8 +65,8 @@ class Cell:
     last: str
     """Worst verdict of the drills. For each drill, the verdict of one run counts; ``deciding`` selects this run.
 
-    If no run falls into the span, the field has one of three other values: ``not yet`` (the span is in the future),
-    ``left out`` (the service is exempt, or its environment was retired) or ``no run``.
+    If no run falls into the span, the field has one of four other values: ``not yet`` (the span is in the future), ``left out``
+    (the service is exempt, or its environment was retired), ``no record`` (see ``record_begin``) or ``no run``.
     """
     residue: bool
     recovered: int = 0
@@ -111,8 +111,8 @@ class CoverageRow:
     runs: int
     passed: int
     gaps: tuple[str, ...]
-    """Labels of the past and present spans in which the service had no run. An exempt service has no such labels, and neither
-    has a service in a retired environment.
+    """Labels of the past and present spans in which the service had no run, since the record began. An exempt service has no such
+    labels, and neither has a service in a retired environment.
     """
     unproven: tuple[str, ...]
     """Labels of the spans in which the service had runs, but no passed run."""

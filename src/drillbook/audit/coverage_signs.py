@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from drillbook.audit.coverage import LEFT_OUT, NO_RUN, NOT_YET, REHEARSED, Cell, CoverageRow
+from drillbook.audit.record_begin import NO_RECORD
 from drillbook.judge.verdicts import Verdict
 from drillbook.report.wording import SHAPES
 
@@ -26,6 +27,7 @@ MEANINGS = {
     SOME: "number of passed runs of this time, and number of all runs of this time except refused runs; both count rehearsals",
     NO_RUN: "no drill of the service ran in this time; Missed drills lists the drills that were due",
     "exempt": "the inventory states why no drill is expected",
+    NO_RECORD: "nothing is on record from this time, because the record began later; it proves nothing",
     NOT_YET: "this time has not come",
 }
 """Meaning of each sign and word in a cell, in the order of the legend."""

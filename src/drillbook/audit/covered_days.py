@@ -23,7 +23,16 @@ def title(audit: Audit) -> str:
 def sentence(audit: Audit) -> str:
     """Return the days of the period, and that it has not ended, for people who do not know audits. The term `Period` precedes it."""
     text = f"From {audit.period.since} to {audit.period.until}, both days included."
-    return f"{text} It has not {_open(audit)}: this page shows the state of {audit.so_far}." if audit.so_far else text
+    text += f" It has not {_open(audit)}: this page shows the state of {audit.so_far}." if audit.so_far else ""
+    return f"{text} {begin(audit)}".rstrip()
+
+
+def begin(audit: Audit) -> str:
+    """Return a sentence with the day on which the record began. It is empty if the period has no days before it."""
+    if not audit.counted_from:
+        return ""
+    unit = audit.period.unit
+    return f"Nothing is on record before {audit.counted_from}: {unit}s without a run are counted from this day."
 
 
 def as_of(audit: Audit) -> str:
@@ -63,8 +72,10 @@ def named(audit: Audit, labels: Sequence[str]) -> str:
 
 
 def incomplete(audit: Audit) -> str:
-    """Return a clause, in parentheses, which names the spans that the audit covers in part. It is empty if there are none."""
-    texts = [f"{span.label} only {days}" for span in audit.period.spans() if (days := _days(*part(audit, span), "%Y-%m-%d"))]
+    """Return a clause, in parentheses, which names the spans that the audit covers in part. It is empty if there are none. Spans
+    before the record began are left out."""
+    spans = [span for span in audit.period.spans() if not (audit.counted_from and span.last < audit.counted_from)]
+    texts = [f"{span.label} only {days}" for span in spans if (days := _days(*part(audit, span), "%Y-%m-%d"))]
     return f" ({', '.join(texts)})" if texts else ""
 
 

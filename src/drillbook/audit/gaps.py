@@ -8,6 +8,7 @@ from drillbook.audit import covered_days, kept_schedules, undrilled_services
 from drillbook.audit.alert import Alert, Topic
 from drillbook.audit.content import Audit
 from drillbook.audit.coverage import NOT_YET, CoverageRow
+from drillbook.audit.record_begin import NO_RECORD
 from drillbook.installation.program_name import NEUTRAL
 from drillbook.report import next_steps
 from drillbook.report.figures import count
@@ -59,15 +60,15 @@ def _step(audit: Audit, *, planned: bool) -> str:
 def _gap(audit: Audit, row: CoverageRow) -> str:
     """Describe the time in which no drill of a service ran."""
     if not row.runs:
-        return f"never drilled from {audit.period.since} to {covered_days.last_day(audit)}"
+        return f"never drilled from {audit.counted_from or audit.period.since} to {covered_days.last_day(audit)}"
     return f"not drilled in {months(audit, row)}{covered_days.incomplete(audit) if len(row.gaps) > MOST_GAPS else ''}"
 
 
 def months(audit: Audit, row: CoverageRow) -> str:
     """Return the months (or other units) without a run of a service: their names, or their number if they are many. Months that
-    have not begun do not count. The text is empty if there are none.
+    have not begun do not count, and neither do those before the record began. The text is empty if there are none.
     """
     if len(row.gaps) <= MOST_GAPS:
         return covered_days.named(audit, row.gaps)
-    begun = [cell for cell in row.cells if cell.last != NOT_YET]
+    begun = [cell for cell in row.cells if cell.last not in (NOT_YET, NO_RECORD)]
     return f"{len(row.gaps)} of {count(len(begun), audit.period.unit)}"

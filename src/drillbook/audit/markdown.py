@@ -99,7 +99,7 @@ def _problem(group: ProblemGroup) -> str:
 
 def _coverage(audit: Audit) -> list[str]:
     if not audit.coverage:
-        return ["No run is known, so no service is known."]
+        return ["No run is known, so no service is known.", escape(covered_days.begin(audit))]
     lead = [f"**{escape(wording.missing(audit))}**"] if not audit.whole else []
     unit = audit.period.unit.capitalize()
     head = ["Service", "Environment", *map(escape, covered_days.heads(audit)), "Passed", f"{unit}s without a run"]
@@ -128,6 +128,7 @@ def _coverage(audit: Audit) -> list[str]:
                 for row in audit.coverage
             ],
         ),
+        escape(covered_days.begin(audit)),
         *map(escape, kept_schedules.sentences(audit)),
     ]
 

@@ -16,6 +16,7 @@ from datetime import UTC, date, datetime, time
 
 from drillbook.audit.period import Period
 from drillbook.audit.records import Record
+from drillbook.audit.suites import Suite
 from drillbook.audit.timelines import Begun, Known, Timeline
 from drillbook.journal.run_files import RESULT
 from drillbook.plan import schedule_terms
@@ -27,6 +28,7 @@ from drillbook.project.recorded_schedules import may_run
 from drillbook.project.schedule_record import MISSED, NOT_BEGUN, Entry
 from drillbook.project.schedules import Scheduled
 from drillbook.report.figures import moment, seconds
+from drillbook.report.folders import suite_of
 
 OVERDUE, NEVER, NEVER_RAN = "overdue", "never passed", "never ran"
 Ran = tuple[str, str]
@@ -144,6 +146,15 @@ def never_ran(
             places = {place for place in {*used, *(schedule.environments or ())} if _unmet(schedule, place, inventories)}
             added.append(_never_ran(schedule, _where(schedule, used, {*retired, *places})))
     return added
+
+
+def ran_in(records: Sequence[Record], suites: Sequence[Suite]) -> set[Ran]:
+    """Return the drills and suites that ran, each with its environment. The environment of a suite is that of its drills."""
+    ran = {(record.drill, record.environment) for record in records}
+    for suite in suites:
+        places = {record.environment for record in records if suite_of(record.folder) == suite.folder}
+        ran |= {(suite.name, place) for place in places or {""}}
+    return ran
 
 
 def _unmet(schedule: Scheduled, place: str, inventories: Inventories | None) -> str:

@@ -60,8 +60,8 @@ LEADS = {
         "environment names. Each field is about the runs of that time. It shows the worst verdict among the "
         "newest run of each drill, and the number of runs; a drill that failed stays failed "
         "in the later fields, too, until a run passes. A field without a run says 'no run', unless its time has not come, "
-        "or the inventory gives a reason why no drill of the service is expected. The head of a column names the days "
-        "if the audit does not cover the whole month, quarter or year."
+        "the record began later, or the inventory gives a reason why no drill of the service is expected. The head of a "
+        "column names the days if the audit does not cover the whole month, quarter or year."
     ),
     "missed": (
         "Times at which a drill or suite was overdue: no run passed until the grace was over. A service is overdue while its "

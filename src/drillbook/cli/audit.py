@@ -167,6 +167,8 @@ def _print(made: Audit, folder: Path, *, dry: bool = False) -> None:
     out.print(Text(covered_days.title(made), style="bold"))
     out.print()
     out.print(WholeWords(_coverage(made), 2, 1))
+    if begun := covered_days.begin(made):
+        out.print(Prose(Text(begun, style="dim"), 2, below=1))
     if made.proven:
         out.print(Objectives(made.proven))
     _rehearsed(out, made)
