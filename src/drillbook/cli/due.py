@@ -12,7 +12,15 @@ from datetime import datetime
 from rich.console import Console
 from rich.text import Text
 
-from drillbook.cli import due_steps, due_unfinished, open_runs, reservation_marks, short_list, undrilled_services
+from drillbook.cli import (
+    due_steps,
+    due_unfinished,
+    finding_lines,
+    open_runs,
+    reservation_marks,
+    short_list,
+    undrilled_services,
+)
 from drillbook.cli.columns import GAP, Column, fitting, print_lines
 from drillbook.cli.console import console, stdout
 from drillbook.cli.overview import day, until
@@ -319,18 +327,18 @@ def _verdict(row: DueRow) -> Text:
 
 def _more(row: DueRow, shown: Container[str], room: int) -> str:
     """Return the lines below a row, or an empty text when there is nothing to add. For a row with the state ``ok``, they
-    contain only the number of open findings of the last run, or that this run did not pass. If the drill must run again,
-    the last line ends with the command. For any other row, the lines also contain the services of a suite, the cells of
-    columns that are not in the table, and the things that the drill needs before it can run. ``shown``: heads of the columns
-    in the table. ``room``: width of the lines.
+    contain only the number of open findings of the last run, data that an earlier run lost, or that this run did not pass.
+    If the drill must run again, the last line ends with the command. For any other row, the lines also contain the services
+    of a suite, the cells of columns that are not in the table, and the things that the drill needs before it can run.
+    ``shown``: heads of the columns in the table. ``room``: width of the lines.
     """
-    left = f"! {row.last_findings} open: {program()} report.open {one_line(row.drill)}" if row.last_findings else ""
+    left = finding_lines.below(row.drill, row.last_findings, row.earlier_losses)
     last = f"last run {row.last_verdict}" if row.last_verdict and "last run" not in shown else ""
     again = due_steps.run_it_again(row) if short_list.must_run_again(row.last_verdict, row.state) else ""
     if row.state is State.OK:
         older = due_steps.is_kept_by_older_run(row)
         facts = ["" if again else last, row.last_recovered] if again or older else []
-        return short_list.below(facts, (left, again), room)
+        return short_list.below(facts, (*left, again), room)
     services = one_line(row.service) if row.drill else ""
     facts = [
         services if ", " in services or "service" not in shown else "",
@@ -344,7 +352,7 @@ def _more(row: DueRow, shown: Container[str], room: int) -> str:
         again = f"{due_steps.needed(row)}: {due_steps.again(row)}"
     elif row.permitted_in:
         again = f"{only_in(row.permitted_in)}: {due_steps.again(row)}"
-    return short_list.below(facts, (left, again), room)
+    return short_list.below(facts, (*left, again), room)
 
 
 def _unproven(row: DueRow) -> str:

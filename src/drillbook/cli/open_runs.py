@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -66,7 +66,7 @@ def with_dead(
                 run.run, states.of(reports / run.run), drill, "", "unfinished", started, Exit.UNVERIFIED, settled=False
             )
             known = newest.get(drill)
-            standings[drill] = Standing(last, known.passed if known else None, known.first if known else started)
+            standings[drill] = replace(known, last=last, failed="") if known else Standing(last, None, started)
     return standings
 
 

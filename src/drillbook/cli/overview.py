@@ -16,7 +16,7 @@ from typing import Any
 from rich.console import Console
 from rich.text import Text
 
-from drillbook.cli import open_runs, reservation_marks, short_list
+from drillbook.cli import finding_lines, open_runs, reservation_marks, short_list
 from drillbook.cli.columns import GAP, Column, cut, fitting, print_lines, width
 from drillbook.cli.console import console, print_json
 from drillbook.cli.short_list import WORDS, Entry
@@ -34,6 +34,7 @@ from drillbook.project.project import Project
 from drillbook.project.schedules import Scheduled
 from drillbook.report import folders
 from drillbook.report.figures import against, count, lasted, one_line, took
+from drillbook.report.terminal.prose import Prose
 from drillbook.values import Duration
 
 MOST_RUNS = 30
@@ -125,6 +126,7 @@ def _drill(wanted: Scheduled, standing: Standing | None, row: DueRow | None) -> 
             "findings": last.beside,
             "recovered": last.recovered,
         },
+        "earlier_losses": [asdict(loss) for loss in standing.losses] if standing else [],
         "passed": passed and {"run": passed.run, "started": passed.started},
         "due": str(row.state) if row else "",
     }
@@ -164,13 +166,13 @@ def _listed(wanted: Scheduled, standing: Standing | None, row: DueRow | None, no
     )
     if last:
         reservation_marks.add(marked, last.marks, last.beside)
+    told = finding_lines.below(wanted.name, last.beside if last else "", standing.losses if standing else ())
     if why := wanted.broken or wanted.mistake:
         more = Text(f"✗ cannot be read: {one_line(why)}", style="bold red")
     else:
         older = f"last passed {day(passed.started)}" if passed and passed is not last else ""
-        findings = f"! {last.beside} open: {program()} report.open {wanted.name}" if last and last.beside else ""
         needs = f"needs {row.needs}" if row and row.state is State.NOT_HERE else ""
-        facts, commands = (last.recovered if last else "", older, needs), (findings, note or _again(wanted, last, row))
+        facts, commands = (last.recovered if last else "", older, needs), (*told, note or _again(wanted, last, row))
         more = Text(short_list.below(facts, commands, room - GAP), style="dim")
     return Listed(
         wanted.name + (" (suite)" if wanted.suite else ""),
@@ -180,7 +182,7 @@ def _listed(wanted: Scheduled, standing: Standing | None, row: DueRow | None, no
         marked,
         until(row, last.verdict if last else "") if row or not wanted.planned_by else Text(f"by {wanted.planned_by}", "dim"),
         more,
-        short_list.of_drill(wanted, last, row, 1 + short_list.height_of(more.plain, room - GAP)),
+        short_list.of_drill(wanted, last, row, 1 + short_list.height_of(more.plain, room - GAP), attention=bool(told)),
         last.marks if last else "",
     )
 
@@ -363,6 +365,8 @@ def _print_runs(runs: Sequence[tuple[Path, bool]], states: RunStates, out: Conso
     if any(result and result.beside for result in results):
         out.print(Text(OPEN, style="dim"))
     reservation_marks.print_legend((result.marks for result in results if result), out)
+    for line in finding_lines.below_runs(filter(None, results)):
+        out.print(Prose(Text(line, style="yellow")))
 
 
 def _shape(verdict: str, result: Ended | None) -> Text:

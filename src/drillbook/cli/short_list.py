@@ -94,8 +94,10 @@ def next_step(verdict: str, state: State | None) -> str:
     return "run it again" if must_run_again(verdict, state) else ""
 
 
-def of_drill(wanted: Scheduled, last: Ended | None, row: DueRow | None, lines: int) -> Entry:
-    """Return the entry of a drill or suite in the list of ``drill.list``. ``last``: its newest run. ``row``: its schedule."""
+def of_drill(wanted: Scheduled, last: Ended | None, row: DueRow | None, lines: int, *, attention: bool = False) -> Entry:
+    """Return the entry of a drill or suite in the list of ``drill.list``. ``last``: its newest run. ``row``: its schedule.
+    ``attention``: True if its newest run has open findings, or if an earlier run lost data.
+    """
     tried = last is not None and not (last.verdict == Verdict.NOT_RUN and row is not None and row.needs)
     states = {  # in the order of the list; the first one that is true counts
         UNFINISHED: last is not None and last.verdict == UNFINISHED,
@@ -106,12 +108,12 @@ def of_drill(wanted: Scheduled, last: Ended | None, row: DueRow | None, lines: i
         DUE: row is not None and tried and row.state is State.DUE,
         ELSEWHERE: not tried and row is not None,
         IDLE: last is None,
-        OPEN: last is not None and bool(last.beside),
+        OPEN: attention,
         RECENT: True,
     }
     rank, word = next((rank, word) for rank, (word, holds) in enumerate(states.items()) if holds)
     order = IMPORTANCE.index(word)
-    if last is not None and last.beside:
+    if attention:
         order = min(order, IMPORTANCE.index(OPEN))
     newest = last.at.timestamp() if last is not None and last.at else 0.0
     return Entry(rank, word, lines, importance=(order, -newest))

@@ -10,7 +10,7 @@ import math
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from datetime import UTC, datetime
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from drillbook.exits import Exit
 from drillbook.journal.run_state import RunStates
@@ -37,6 +37,9 @@ from drillbook.project.schedules import Scheduled
 from drillbook.report.figures import moment
 from drillbook.sdk.run_names import drill_of
 from drillbook.values import Duration
+
+if TYPE_CHECKING:
+    from drillbook.report.earlier_losses import Loss
 
 SCHEMA = "drillbook/due/1"
 URGENCY = {State.OVERDUE: 0, State.NEVER: 1, State.UNKNOWN: 2, State.DUE: 3, State.NOT_HERE: 4, State.OK: 5}
@@ -92,6 +95,8 @@ class DueRow:
     """Environments that the guard permits, if it refused the newest run because of its environment. Otherwise empty."""
     drills: tuple[str, ...] = ()
     """For a service: the drills and suites of this service."""
+    earlier_losses: tuple[Loss, ...] = ()
+    """Data that earlier runs lost and of which the newest run does not tell."""
 
     @property
     def is_due(self) -> bool:
@@ -270,6 +275,7 @@ def _row(scheduled: Scheduled, service: str, place: str, standing: Standing, now
         last_findings=last.beside,
         last_marks=last.marks,
         last_recovered=last.recovered,
+        earlier_losses=standing.losses,
     )
 
 
@@ -281,11 +287,12 @@ def _unscheduled(wanted: Sequence[Scheduled], known: Standings, environment: str
         foreign = environment and not may_run(scheduled, environment)
         if scheduled.suite or scheduled.broken or foreign or any(each.passed for each in mine):
             continue
-        last = max((each.last for each in mine), key=lambda ended: ended.run, default=None)
-        row = DueRow(State.NEVER, ", ".join(scheduled.services), scheduled.name, last.environment if last else environment)
-        if last:
+        newest = max(mine, key=lambda each: each.last.run, default=None)
+        at = newest.last.environment if newest else environment
+        row = DueRow(State.NEVER, ", ".join(scheduled.services), scheduled.name, at)
+        if newest and (last := newest.last):
             row = replace(row, last_verdict=last.verdict, last_run=last.run, last_started=last.started)
-            row = replace(row, last_findings=last.beside, last_recovered=last.recovered)
+            row = replace(row, last_findings=last.beside, last_recovered=last.recovered, earlier_losses=newest.losses)
         yield row
 
 

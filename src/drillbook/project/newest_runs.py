@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from drillbook.exits import Exit
 from drillbook.inventory.protection import DOCKER, DOCKER_LAB, LAB
@@ -22,6 +22,9 @@ from drillbook.project.project import Project
 from drillbook.report import folders, open_findings, possible_reservations
 from drillbook.report.figures import moment
 from drillbook.sdk.run_names import drill_of
+
+if TYPE_CHECKING:
+    from drillbook.report.earlier_losses import Loss
 
 HEAD = 4096
 """Number of bytes at the start of a result file. These bytes are searched for the verdict and the environment."""
@@ -99,6 +102,8 @@ class Standing:
     """Start of the oldest run."""
     failed: str = ""
     """Start of the first run that failed after the newest passed run. It is empty when no run failed since then."""
+    losses: tuple[Loss, ...] = ()
+    """Data that earlier runs lost and of which the newest run does not tell; see ``report.earlier_losses``."""
 
 
 Standings = dict[tuple[str, str], Standing]
@@ -118,10 +123,12 @@ def read(runs: Sequence[Path], project: Project, states: RunStates) -> Standings
     """
     suites = {folder.parent for folder in runs if folder.parent != project.reports}
     standings: Standings = {}
+    begun_in: dict[tuple[str, str], list[tuple[RunState, bool]]] = {}
     for folder in sorted([*runs, *suites], key=lambda folder: folder.name, reverse=True):
         name, start = drill_of(folder.name), folders.begun(folder.name)
         state = states.of(folder)
         verdict, environment = head(state)
+        begun_in.setdefault((name or "", environment), []).append((state, verdict == Verdict.PASSED))
         known = standings.get((name, environment))
         if known and (known.passed or verdict == Verdict.FAILED):
             failed = known.failed if known.passed else start or known.failed
@@ -135,7 +142,16 @@ def read(runs: Sequence[Path], project: Project, states: RunStates) -> Standings
         good = ended if ended.passed else None
         failed = ended.started if ended.failed else known.failed if known else ""
         standings[key] = replace(known or Standing(ended, good, ""), passed=good, first=ended.started, failed=failed)
-    return standings
+    return _with_losses(standings, begun_in) if any(states[1:] for states in begun_in.values()) else standings
+
+
+def _with_losses(standings: Standings, runs: Mapping[tuple[str, str], Sequence[tuple[RunState, bool]]]) -> Standings:
+    """Add to each standing the losses of its earlier runs. ``runs``: states of all its runs, newest first, and if they passed."""
+    from drillbook.report import earlier_losses  # noqa: PLC0415  keeps start-up fast
+
+    return {
+        key: replace(standing, losses=earlier_losses.of_states(runs.get(key, ()))) for key, standing in standings.items()
+    }
 
 
 def newest(standings: Standings) -> dict[str, Standing]:
@@ -149,10 +165,12 @@ def newest(standings: Standings) -> dict[str, Standing]:
             merged[name] = standing
             continue
         passes = [each.passed for each in (known, standing) if each.passed]
+        newer = max(known, standing, key=lambda it: it.last.run)
         merged[name] = Standing(
-            max(known.last, standing.last, key=lambda ended: ended.run),
+            newer.last,
             max(passes, key=lambda ended: ended.run) if passes else None,
             min(known.first, standing.first),
+            losses=newer.losses,
         )
     return merged
 

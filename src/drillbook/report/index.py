@@ -26,6 +26,7 @@ from drillbook.report import (
     wording,
 )
 from drillbook.report.audit_pages import AuditPages
+from drillbook.report.earlier_losses import superseded
 from drillbook.report.figures import count, lasted, link, moment, one_line, took
 from drillbook.report.folders import begun
 from drillbook.report.index_entries import RUNNING, UNFINISHED, DrillTrends, IndexEntry, Known, Point, Row, Trend
@@ -260,6 +261,7 @@ def _trends_of(name: str, environment: str, runs: Sequence[IndexEntry]) -> Drill
         next((run.started for run in reversed(runs) if run.verdict == Verdict.PASSED and run.exit == Exit.OK), ""),
         _trend(tried, "rto", name),
         _trend(tried, "rpo", name),
+        tuple(map(_row, superseded(runs[::-1], lambda run: run.lost, lambda run: run.verdict == Verdict.PASSED))),
     )
 
 

@@ -9,6 +9,7 @@ from drillbook.exits import Exit
 from drillbook.findings import Finding
 from drillbook.judge.result import Objective
 from drillbook.report import open_findings, rehearsal_results
+from drillbook.report.earlier_losses import Loss, told
 from drillbook.report.remarks import Remark
 from drillbook.report.rows import ObjectiveRow
 
@@ -60,6 +61,12 @@ class IndexEntry:
     """
     recovered: str = ""
     """Time at which a later recovery of the run ended. It is empty if there was no recovery."""
+
+    @property
+    def lost(self) -> str:
+        """Clause about data that did not come back in the run, such as ``at least 12 rows lost``, or an empty text."""
+        remark = self.remarks.get("rpo")
+        return remark.lost if remark else ""
 
     @property
     def undone_later(self) -> bool:
@@ -154,3 +161,10 @@ class DrillTrends:
     """Start of the newest run that passed and undid all its changes. It is empty when there is no such run."""
     rto: Trend | None
     rpo: Trend | None
+    lossy: tuple[Row, ...] = ()
+    """Earlier runs that lost data, newest first, of which the newest run does not tell; see ``earlier_losses``."""
+
+    @property
+    def lost(self) -> str:
+        """Phrase about ``lossy``, or an empty text."""
+        return told([Loss(row.entry.run, row.entry.started, row.entry.lost) for row in self.lossy])

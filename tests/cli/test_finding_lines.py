@@ -1,0 +1,89 @@
+"""The lists tell that an earlier run lost data, after the drill's next run took its place."""
+
+import json
+from datetime import timedelta
+
+import pytest
+
+from drillbook.cli import due, finding_lines, overview
+from drillbook.project.project import Project
+from drillbook.report.earlier_losses import Loss
+from tests.cli.test_overview import Shelf
+from tests.judge.test_shortfall import removed, restored
+
+LINE = "! earlier run reported ≥ 9 rows lost: drillbook report.open sample-0001"
+
+
+@pytest.fixture
+def shelf(tmp_path, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "80")
+    made = Shelf(tmp_path)
+    made.lab(ago=timedelta(days=1))
+    made.drill("sample", "every: 7d\n")
+    return made
+
+
+def lost(shelf, ago, verdict="aborted"):
+    """A run that brought back 9 rows less than it removed."""
+    path = shelf.result("sample", verdict, ago, 4) / "result.json"
+    steps = [
+        {"id": step, "action": "any.thing", "host": "a", "status": "done", "seconds": 1.0, "facts": facts}
+        for step, facts in (("inject.1", removed(119131)[1]), ("restore.1", restored(119122)[1]))
+    ]
+    path.write_text(json.dumps(json.loads(path.read_text()) | {"steps": steps}, indent=2))
+
+
+def printed(shelf, capsys, *, as_json=False):
+    capsys.readouterr()
+    for show in (overview.drills, overview.runs, due.show):
+        show(Project(shelf.root), everything=True, as_json=as_json)
+        yield capsys.readouterr().out
+
+
+def test_every_list_tells_of_a_loss_that_the_next_run_replaced(shelf, capsys):
+    lost(shelf, timedelta(hours=2))
+    assert all("earlier run" not in text for text in printed(shelf, capsys)), "its own row tells"
+    shelf.result("sample", "passed", timedelta(hours=1))
+    listed, runs, waiting = printed(shelf, capsys)
+    for text in (listed, waiting):
+        assert [line for line in text.splitlines() if "earlier run" in line] == [f"  {LINE}"]
+    assert f"! sample: {LINE[2:]}" in runs.splitlines()
+    shelf.result("sample", "passed", timedelta(minutes=1))
+    assert all("earlier run" not in text for text in printed(shelf, capsys)), "the run before the newest one passed"
+
+
+def test_a_run_that_did_not_pass_does_not_end_the_search(shelf, capsys):
+    lost(shelf, timedelta(hours=3))
+    shelf.result("sample", "failed", timedelta(hours=2), 1)
+    shelf.result("sample", "refused", timedelta(hours=1), 4)
+    assert all(LINE[2:] in text for text in printed(shelf, capsys))
+
+
+def test_the_json_names_the_run_and_what_it_lost(shelf, capsys):
+    lost(shelf, timedelta(hours=2))
+    shelf.result("sample", "passed", timedelta(hours=1))
+    listed, _, waiting = map(json.loads, printed(shelf, capsys, as_json=True))
+    (drill,) = (drill for drill in listed["drills"] if drill["name"] == "sample")
+    (row,) = (row for row in waiting["rows"] if row["drill"] == "sample")
+    assert drill["earlier_losses"] == row["earlier_losses"]
+    (told,) = row["earlier_losses"]
+    assert told["run"].endswith("-sample-0001")
+    assert told["lost"] == "at least 9 rows lost"
+
+
+def test_a_short_list_shows_such_a_drill_like_one_with_open_findings(shelf, capsys):
+    lost(shelf, timedelta(hours=2))
+    shelf.result("sample", "passed", timedelta(hours=1))
+    for number in range(12):
+        shelf.drill(f"later-{number}", "every: 7d\n")
+        shelf.result(f"later-{number}", "passed", timedelta(minutes=number))
+    capsys.readouterr()
+    overview.drills(Project(shelf.root))
+    assert LINE in capsys.readouterr().out
+
+
+def test_findings_come_before_earlier_losses():
+    loss = Loss("20261201T160000.000Z-sample-0001", "2026-12-01T16:00:00Z", "at least 9 rows lost")
+    opened = "! 1 high finding open: drillbook report.open sample"
+    assert finding_lines.below("sample", "1 high finding", [loss]) == [opened, LINE]
+    assert finding_lines.below("sample", "", ()) == []
