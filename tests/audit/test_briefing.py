@@ -8,7 +8,7 @@ from dataclasses import replace
 import pytest
 
 from drillbook.audit import briefing, html, markdown, summary
-from drillbook.audit.alert import AT_ONCE, Alert, Topic, urgency
+from drillbook.audit.alert import AT_ONCE, NEXT_RUN, NEXT_RUNS, Alert, Topic, urgency
 from drillbook.audit.alert_causes import alerts, listed
 from drillbook.audit.content import Audit
 from drillbook.audit.findings import FindingRow
@@ -82,8 +82,8 @@ def test_drills_that_failed_share_an_entry_so_that_services_without_a_drill_are_
     audit = failed(tmp_path)
     assert sum(alert.topic is Topic.RUN_AGAIN for alert in alerts(audit)) == len(FAILING)
     again, never, *_ = [alert for alert in briefing.of(audit, LEAST_ALERTS) if alert.topic is not Topic.OTHER]
-    assert again.text.startswith("5 drills must run again: api-a in lab ended failed on 2026-02-10; api-b in lab")
-    assert again.text.endswith("; and 2 more")
+    assert again.text.startswith("5 drills must run again: api-a in lab ended failed on 2026-02-10 (RTO missed); api-b in")
+    assert again.text.endswith("; and 3 more")
     assert never.text.startswith("The service vectors was never drilled")
     page = plain(summary.render(audit))
     assert "The service vectors was never drilled" in page.split("Needs attention")[1].split("Services")[0]
@@ -158,7 +158,7 @@ def test_open_loss_of_data_and_other_severe_findings_are_always_on_the_page(tmp_
 def test_drills_with_severe_findings_share_an_alert_if_they_are_many(tmp_path, losses, severe):
     texts = on_paper(lossy(tmp_path, losses, severe))
     assert len(texts) <= MOST_ALERTS + 1
-    lost = f"{losses} drills lost data: loss-0 in lab (Acknowledged writes were lost); loss-1 in lab"
+    lost = f"{losses} drills passed, but lost data: loss-0 in lab (Acknowledged writes were lost); loss-1 in lab"
     assert texts[0].startswith(lost) is (losses > 0)
     assert any(text.startswith(f"{severe} drills passed with open findings: severe-0 in lab (high)") for text in texts) is (
         severe > 1
@@ -166,6 +166,42 @@ def test_drills_with_severe_findings_share_an_alert_if_they_are_many(tmp_path, l
     assert "high" not in texts[-1]
     assert "never ran" not in texts[-1], "it is to be done at once"
     assert any(text.startswith("The service vectors was never drilled") for text in texts)
+
+
+def test_a_failed_drill_that_lost_data_stays_failed_beside_a_passed_one(tmp_path):
+    """The loss must hide neither the verdict nor the missed objective, and each entry keeps its own time."""
+    audit = lossy(tmp_path, 0, 0, 0)
+    rows = [
+        found(audit, drill, "removed-data-missing", "medium") for drill in ("api-b", "api-c", "table-dropped", "table-lost")
+    ]
+    shown = briefing.of(replace(audit, findings=(*audit.findings, *rows)), LEAST_ALERTS)
+    (again,) = [alert for alert in shown if "must run again" in alert.text]
+    assert again.text.startswith("5 drills must run again: api-b in lab ended failed on 2026-02-10 (RTO missed; lost data)")
+    assert (again.when, again.topic) == (AT_ONCE, Topic.RUN_AGAIN)
+    (lost,) = [alert for alert in shown if "drills passed, but lost data" in alert.text]
+    assert lost.text == ("2 drills passed, but lost data: table-dropped in lab (A title); table-lost in lab (A title)")
+    assert lost.when == NEXT_RUNS
+
+
+def test_a_failed_drill_names_the_missed_objective_before_its_text_is_cut():
+    lost = ("Acknowledged writes were lost", "Less data came back than the fault removed")
+    text = f"table-dropped-at-night in lab ended failed on 2026-12-01: objective missed: RTO (1 high finding, {', '.join(lost)})"
+    alert = Alert(text, "", about="table-dropped-at-night in lab", lost=lost, missed="RTO")
+    assert briefing.brief(alert).startswith(
+        "table-dropped-at-night in lab ended failed on 2026-12-01 (RTO missed), and lost data (Acknowledged writes were lost"
+    )
+
+
+def test_drills_share_an_entry_only_if_their_steps_are_due_at_the_same_time():
+    low = Alert(
+        "a", "", who="a", when=NEXT_RUN, severity="medium", lost=("A title",), about="a in lab", topic=Topic.FINDINGS
+    )
+    high = replace(low, about="b in lab", when=AT_ONCE, severity="high")
+    shown = briefing._with_one_for_losses([replace(high, about="c in lab"), low, high])
+    assert [(alert.text, alert.when) for alert in shown] == [
+        ("2 drills passed, but lost data: c in lab (A title); b in lab (A title)", AT_ONCE),
+        ("a", NEXT_RUN),
+    ]
 
 
 @pytest.mark.parametrize("many", [1, 7])
@@ -178,7 +214,7 @@ def test_changes_that_are_not_undone_stay_before_lost_data_with_their_next_step(
     assert texts[0].startswith(lead), texts
     assert "left changes that are not undone" in texts[0]
     assert "drill.recover" in texts[0]
-    assert re.match(r"\d drills lost data: ", texts[1])
+    assert re.match(r"\d drills passed, but lost data: ", texts[1])
     assert "critical" not in texts[-1]
     assert len(texts) <= MOST_ALERTS + 1
 

@@ -78,6 +78,8 @@ class Alert:
     """True if the drill's newest run was stopped by a person or a signal. Nothing is broken then, and only a new run is
     needed.
     """
+    missed: str = ""
+    """Objectives that the drill's newest run missed, such as ``RTO``. It is empty if it failed for another reason, or did not fail."""
     otherwise: str = ""
     """Other choice, or another remark on the next step, which is written right after it. The summary has no room for it."""
 

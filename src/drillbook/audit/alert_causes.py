@@ -165,7 +165,7 @@ def _of_failing(
     text += f" ({known})" if known else ""
     step, stopped = _again(audit, key, run)
     about = drill_key(run.drill, run.environment)
-    alert = Alert(text, step, owners[key], when, run.run, about, Topic.RUN_AGAIN, stopped=stopped)
+    alert = Alert(text, step, owners[key], when, run.run, about, Topic.RUN_AGAIN, stopped=stopped, missed=run.missed)
     yield graded(alert, _open(audit, key))
 
 

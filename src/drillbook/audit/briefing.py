@@ -3,10 +3,21 @@ open findings about lost data come first, then everything to do at once, and ser
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import replace
 
-from drillbook.audit.alert import AT_ONCE, NOT_AT_ONCE, SEVERE, UNDO, Alert, Topic, drill_key, joint_owner, urgency
+from drillbook.audit.alert import (
+    NEXT_RUN,
+    NEXT_RUNS,
+    NOT_AT_ONCE,
+    SEVERE,
+    UNDO,
+    Alert,
+    Topic,
+    drill_key,
+    joint_owner,
+    urgency,
+)
 from drillbook.audit.alert_causes import alerts
 from drillbook.audit.content import Audit
 from drillbook.audit.objective_states import ProvenRow
@@ -21,6 +32,7 @@ MOST_TEXTS, MOST_LETTERS = 3, 165
 """Two limits for one alert: number of drills that the alert names, and number of characters in its text."""
 LAST = NOT_AT_ONCE + 2
 """Place, in the order of ``urgency``, of the alerts that a page may leave out."""
+LOST = "lost data"
 DIED = CONTROLLER_DIED.partition(", ")[0]
 """Beginning of the reason of a run whose controller died."""
 MEND = "mend the causes, which the audit names, and run the drills again"
@@ -34,16 +46,20 @@ def of(audit: Audit, least: int) -> list[Alert]:
 
     ``least``: number of alerts that the page always shows. Normally, each drill has its own alert. The drills that must run
     again share one alert in two cases: there are more than ``least`` of them, or their own alerts would leave an alert that
-    the page needs outside of the first ``least`` alerts. If this is not enough, the drills that lost data share an alert, and
-    then those that passed with severe findings. The drills that left changes share one if the page would need twice as many
-    alerts as ``least``.
+    the page needs outside of the first ``least`` alerts. If this is not enough, the passed drills that lost data share an alert,
+    then all drills that must run again, also those that lost data, and then those that passed with severe findings. The drills
+    that left changes share one if the page would need twice as many alerts as ``least``. Only alerts with the same time limit
+    are joined.
     """
     told = {alert.about for alert in _by_drill(list(alerts(audit))) if alert.about and _same_run(audit, alert)}
     shown = sorted((_with_state(audit, alert) for alert in _by_drill(_without_runs(audit, told))), key=urgency)
+    alone = shown
     if needed(shown) > least or sum(alert.topic is Topic.RUN_AGAIN for alert in shown) > least:
-        shown = _with_one_for_all(shown)
+        shown = _with_one_for_all(alone)
     if needed(shown) > least:
         shown = _with_one_for_losses(shown)
+    if needed(shown) > least:
+        shown = _with_one_for_losses(_with_one_for_all(alone, lossy=True))
     if needed(shown) > least:
         shown = _with_one_for_findings(shown)
     return _with_one_for_changes(shown) if needed(shown) > 2 * least else shown
@@ -69,11 +85,16 @@ def hidden(alerts: Sequence[Alert]) -> str:
 
 
 def brief(alert: Alert) -> str:
-    """Return the text of ``alert``, shortened for the page. Lost data is told first if it would be cut off otherwise."""
+    """Return the text of ``alert``, shortened for the page. Lost data is told first if it would be cut off otherwise, and only the
+    verdict and the missed objectives stand before it."""
     text = shortened(alert.text, MOST_LETTERS, whole_words=True)
     if all(title in text for title in alert.lost):
         return text
-    told = f"{alert.about} lost data ({'; '.join(alert.lost)}); {alert.text.removeprefix(f'{alert.about} ')}"
+    lost = f"lost data ({'; '.join(alert.lost)})"
+    told = f"{alert.about} {lost}; {alert.text.removeprefix(f'{alert.about} ')}"
+    if alert.missed:
+        verdict, _, reason = alert.text.partition(": ")
+        told = f"{verdict} ({alert.missed} missed), and {lost}; {reason}"
     return shortened(told, MOST_LETTERS, whole_words=True)
 
 
@@ -124,55 +145,65 @@ def _joined(first: Alert, second: Alert) -> Alert:
     return replace(first, text=text, run=first.run or second.run, severity=_worst([first, second]), lost=lost)
 
 
-def _with_one_for_all(shown: Sequence[Alert]) -> list[Alert]:
-    """Join the alerts which say that a drill must run again. Alerts about lost data are left out."""
-    again = [alert for alert in shown if alert.topic is Topic.RUN_AGAIN and alert.about and not alert.lost]
+def _with_one_for_all(shown: Sequence[Alert], *, lossy: bool = False) -> list[Alert]:
+    """Join the alerts which say that a drill must run again, and return all alerts, the most urgent first. Drills that lost data
+    are named first, then those that missed an objective. ``lossy``: False to leave out the alerts about lost data."""
+    again = [alert for alert in shown if alert.topic is Topic.RUN_AGAIN and alert.about and (lossy or not alert.lost)]
     step = "run the drills again" if all(alert.stopped for alert in again) else MEND
-    joint = Alert("must run again", step, topic=Topic.RUN_AGAIN)
-    return sorted(_with_one(shown, again, joint, [_outcome(alert) for alert in again]), key=urgency)
+    lost = (LOST,) if any(alert.lost for alert in again) else ()
+    joint = Alert("must run again", step, topic=Topic.RUN_AGAIN, lost=lost)
+    named = sorted(again, key=lambda alert: (not alert.lost, not alert.missed))
+    return sorted(_with_one(shown, named, joint, _outcome), key=urgency)
 
 
 def _with_one_for_changes(shown: Sequence[Alert]) -> list[Alert]:
     """Join the alerts about changes that are not undone to one alert."""
     left = [alert for alert in shown if alert.topic is Topic.LEFT]
     joint = Alert("left changes that are not undone", UNDO, topic=Topic.LEFT)
-    return _with_one(shown, left, joint, [alert.about for alert in left])
+    return _with_one(shown, left, joint, lambda alert: alert.about)
 
 
 def _with_one_for_losses(shown: Sequence[Alert]) -> list[Alert]:
-    """Join the alerts about lost data to one alert. Alerts about changes that are not undone keep their next step."""
-    lossy = [alert for alert in shown if alert.lost and alert.about and alert.topic is not Topic.LEFT]
-    joint = Alert("lost data", MEND, lost=("lost data",))
-    return _with_one(shown, lossy, joint, [f"{alert.about} ({'; '.join(alert.lost)})" for alert in lossy])
+    """Join the alerts about drills that passed, but lost data. A drill that did not pass keeps its verdict, so its alert is left
+    out."""
+    lossy = [alert for alert in shown if alert.lost and alert.about and alert.topic is Topic.FINDINGS]
+    joint = Alert(f"passed, but {LOST}", MEND, topic=Topic.FINDINGS, lost=(LOST,))
+    return _with_one(shown, lossy, joint, lambda alert: f"{alert.about} ({'; '.join(alert.lost)})")
 
 
 def _with_one_for_findings(shown: Sequence[Alert]) -> list[Alert]:
     """Join the alerts about drills that passed with severe findings to one alert. Alerts about lost data are left out."""
     shared = [alert for alert in shown if alert.topic is Topic.FINDINGS and not alert.lost and alert.severity in SEVERE]
     joint = Alert("passed with open findings", MEND, topic=Topic.FINDINGS)
-    return _with_one(shown, shared, joint, [f"{alert.about} ({alert.severity})" for alert in shared])
+    return _with_one(shown, shared, joint, lambda alert: f"{alert.about} ({alert.severity})")
 
 
-def _with_one(shown: Sequence[Alert], group: Sequence[Alert], joint: Alert, items: Sequence[str]) -> list[Alert]:
-    """Return the alerts of ``shown`` with one alert in place of the first alert of ``group``, and without the others of it. A
-    single alert stays as it is.
+def _with_one(shown: Sequence[Alert], group: Sequence[Alert], joint: Alert, item: Callable[[Alert], str]) -> list[Alert]:
+    """Return the alerts of ``shown``. The alerts of ``group`` that have the same time limit are replaced by one alert, in the place
+    of the first of them. A single alert stays as it is.
 
-    ``joint``: the new alert. Its text is only what the drills have in common. The number of drills is added before it, and
-    ``items``, texts about each drill, after it.
+    ``joint``: the new alert. Its text is only what the drills have in common. The number of drills is added before it, and the
+    texts of ``item`` about each drill after it.
     """
-    if len(group) < 2:
-        return list(shown)
-    text = _named(f"{count(len(group), 'drill')} {joint.text}", items)
-    who = joint_owner(alert.who for alert in group)
-    joined = replace(joint, text=text, who=who, when=AT_ONCE, severity=_worst(group))
-    return [joined if alert is group[0] else alert for alert in shown if alert is group[0] or alert not in group]
+    for due in dict.fromkeys(alert.when for alert in group):
+        members = [alert for alert in group if alert.when == due]
+        if len(members) > 1:
+            text = _named(f"{count(len(members), 'drill')} {joint.text}", [item(alert) for alert in members])
+            who, when = joint_owner(alert.who for alert in members), NEXT_RUNS if due == NEXT_RUN else due
+            joined = replace(joint, text=text, who=who, when=when, severity=_worst(members))
+            first = next(alert for alert in shown if alert in members)
+            shown = [joined if alert is first else alert for alert in shown if alert is first or alert not in members]
+    return list(shown)
 
 
 def _outcome(alert: Alert) -> str:
-    """Return the name of the drill of ``alert`` with its verdict, or with another reason why the drill must run again."""
+    """Return the name of the drill of ``alert`` with its verdict, or with another reason why the drill must run again. Missed
+    objectives and lost data stand after it."""
     outcome = alert.text.partition(": ")[0].partition("; ")[0]
-    since = f", {RECOVERED}" if f"; {RECOVERED}, " in alert.text else ""
-    return f"{outcome}{since}" if outcome.startswith(alert.about) else f"{alert.about} has an objective that is not proven"
+    outcome += f", {RECOVERED}" if f"; {RECOVERED}, " in alert.text else ""
+    outcome = outcome if outcome.startswith(alert.about) else f"{alert.about} has an objective that is not proven"
+    more = [text for text, known in ((f"{alert.missed} missed", alert.missed), (LOST, alert.lost)) if known]
+    return f"{outcome} ({'; '.join(more)})" if more else outcome
 
 
 def _named(lead: str, items: Sequence[str]) -> str:

@@ -10,7 +10,7 @@ from drillbook.audit.coverage import row_of
 from drillbook.audit.records import IN_PROGRESS, Record, planned_services
 from drillbook.installation.program_name import NEUTRAL, as_called
 from drillbook.journal.run_files import PAGE
-from drillbook.judge.verdicts import CONTROLLER_DIED, Verdict
+from drillbook.judge.verdicts import CONTROLLER_DIED, MISSED, Verdict
 from drillbook.language.lists import listed
 from drillbook.report import next_steps, open_findings, rehearsal_results, remarks
 from drillbook.report.figures import count, link, utc_minute
@@ -112,6 +112,12 @@ class RunRow:
             return self.reason
         reason = self.reason.partition(", ")[0] if self.reason == CONTROLLER_DIED else self.reason
         return f"{reason}; {RECOVERED}, {self.recovered[:10]}{self._to_undo}"
+
+    @property
+    def missed(self) -> str:
+        """Objectives that the run missed, such as ``RTO``. It is empty if the run has another verdict, or another reason."""
+        before, lead, names = self.reason.partition(MISSED)
+        return names if lead and not before and self.verdict == Verdict.FAILED else ""
 
     @property
     def not_undone(self) -> str:

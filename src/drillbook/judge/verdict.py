@@ -9,7 +9,7 @@ from drillbook.events.runs import RunEndedEarly, RunFinished
 from drillbook.findings import Finding
 from drillbook.judge.objectives import BAD, unverified
 from drillbook.judge.result import Objective, StepView
-from drillbook.judge.verdicts import CONTROLLER_DIED, Verdict
+from drillbook.judge.verdicts import CONTROLLER_DIED, MISSED, Verdict
 
 _DOUBTS = ("fault-unproven", "probe-failed", "probe-never-good", "probe-bad-before", "recovery-not-awaited")
 """Codes of findings that make a run inconclusive, unless it failed."""
@@ -53,7 +53,7 @@ def _why_failed(steps: Sequence[StepView], objectives: dict[str, Objective], fin
     if fatal:
         return fatal[0].title
     missed = [key.upper() for key, objective in objectives.items() if objective.met is False]
-    return f"objective missed: {', '.join(missed)}" if missed else ""
+    return f"{MISSED}{', '.join(missed)}" if missed else ""
 
 
 def _why_unknown(

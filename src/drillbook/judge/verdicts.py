@@ -9,6 +9,9 @@ from drillbook.exits import Exit
 CONTROLLER_DIED = "the controller of the run died, so the journal has no end of the run"
 """Reason of the verdict, if the journal contains no end of the run."""
 
+MISSED = "objective missed: "
+"""Beginning of the reason of the verdict, if the run missed objectives. Their names follow."""
+
 
 class Verdict(StrEnum):
     """Verdict of a run. The table ``EXIT`` gives the exit status of each verdict."""
