@@ -45,7 +45,10 @@ class _Unit(float):
             return value
         if isinstance(value, str):
             return cls.parse(value)
-        raise ValueError(f"{value!r} has no unit; write it as {cls.EXAMPLE}")
+        unit = cls.EXAMPLE.lstrip("0123456789")
+        counted = isinstance(value, int | float) and not isinstance(value, bool) and value > 0
+        example = f"{value}{unit}" if counted else cls.EXAMPLE
+        raise ValueError(f"{value!r} has no unit; write a number and a unit, such as {example}")
 
     @classmethod
     def __get_pydantic_core_schema__(cls, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:

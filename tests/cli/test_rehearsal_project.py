@@ -159,6 +159,16 @@ def test_at_a_terminal_the_missing_answers_are_asked_for(monkeypatch):
     assert rehearsal_project.blanks(found) == ["SANDBOX_HOST"]
 
 
+def test_a_question_is_asked_again_after_an_answer_of_the_wrong_form(monkeypatch, capsys):
+    monkeypatch.setattr("sys.stdin", Terminal())
+    replies = iter(["/backups", "db1", "backups", "/backups", "/srv", "spare", ""])
+    answers = rehearsal_project.asked(Answers("postgres"), lambda _: next(replies))
+    assert answers == Answers("postgres", "db1", "/backups", "spare", "")
+    said = " ".join(capsys.readouterr().out.split())
+    for wrong in ("'/backups' is not an address", "'backups' is not an absolute path", "'/srv' is not an address"):
+        assert wrong in said, "at once, and the other answers are kept"
+
+
 def test_at_a_terminal_without_options_the_kind_of_system_is_asked_for(monkeypatch, capsys, tmp_path):
     monkeypatch.setattr("sys.stdin", Terminal())
     replies = iter(["postgress", "mysql", "postgres"])

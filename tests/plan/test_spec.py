@@ -153,7 +153,7 @@ def test_mistakes_of_a_suite_are_reported_together(tmp_path):
     told = [(str(error.where), error.message) for error in (caught.value, *caught.value.others)]
     assert told == [
         (f"{path}:2:1", "unknown key 'titel'"),
-        (f"{path}:4:8", "every: 7 has no unit; write it as 10s"),
+        (f"{path}:4:8", "every: 7 has no unit; write a number and a unit, such as 7s"),
         (f"{path}:3:17", "there is no drill 'nearest'"),
     ]
 

@@ -114,7 +114,8 @@ def kind_asked(read: Callable[[str], str] = input) -> str:
 
 
 def asked(answers: Answers, read: Callable[[str], str] = input) -> Answers:
-    """Ask for the missing answers if there is a terminal. After an empty line, the answer stays missing.
+    """Ask for the missing answers if there is a terminal. Repeat a question until the answer has the right form or is empty.
+    After an empty line, the answer stays missing.
 
     Raises UsageError for an unknown kind.
     """
@@ -126,12 +127,28 @@ def asked(answers: Answers, read: Callable[[str], str] = input) -> Answers:
         if getattr(answers, name):
             continue
         example = f" (such as {kind.at})" if name == "at" else ""
-        out.print(f"{question}{example}: ", end="", markup=False, soft_wrap=True)
-        try:
-            answers = replace(answers, **{name: read("").strip()})
-        except EOFError:
-            return answers
+        while True:
+            out.print(f"{question}{example}: ", end="", markup=False, soft_wrap=True)
+            try:
+                given = replace(answers, **{name: read("").strip()})
+                _known(name, given, kind)
+            except EOFError:
+                return answers
+            except UsageError as error:
+                out.print(Prose(Text(str(error))))
+                continue
+            answers = given
+            break
     return answers
+
+
+def _known(name: str, answers: Answers, kind: Rehearsal) -> None:
+    """Raise UsageError when the answer ``name`` has the wrong form."""
+    given = getattr(answers, name)
+    if name == "at":
+        _known_place(answers, kind)
+    elif name in ("host", "sandbox") and given not in ("", CONTROLLER):
+        address_parts(given)
 
 
 def contents(answers: Answers, program: str, shared: Mapping[str, str]) -> dict[str, str]:
