@@ -9,6 +9,7 @@ import pytest
 
 from drillbook.audit import html, markdown, numbers, summary
 from drillbook.cli import audit as desk
+from drillbook.project.needed_inventories import Inventories, Listed
 from drillbook.project.schedules import Scheduled
 from drillbook.values import Duration
 from tests.audit.quarterly import made, quarterly
@@ -34,6 +35,16 @@ def test_drills_that_ran_are_counted_among_all_drills_of_the_project(book, capsy
     desk._print(known, book.root)
     assert told in " ".join(capsys.readouterr().out.split())
     assert numbers.runs(replace(audit, drills=SUITES)) == numbers.runs(audit)
+
+
+def test_a_drill_that_could_only_fail_in_the_lab_has_no_schedule_that_asks_for_it(book):
+    quarterly(book)
+    drill = Scheduled("routine-database", services=("database",), environments=("lab",), every=Duration.parse("7d"))
+    lab = Listed("lab", "lab", True, frozenset(["database"]))
+    known = replace(made(book), drills=(*DRILLS, drill), inventories=Inventories("lab", (lab,)))
+    assert "3 drills never ran." in numbers.runs(known)
+    own = replace(known, inventories=Inventories("lab", (replace(lab, is_lab=False),)))
+    assert "3 drills never ran (with a schedule: 1 drill)." in numbers.runs(own)
 
 
 def test_a_run_before_the_period_is_no_run_in_the_period_but_the_drill_ran(book):

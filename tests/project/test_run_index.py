@@ -52,6 +52,19 @@ def test_drills_that_never_ran_are_named(folder):
     assert "<b>Suites never run:</b> <bdi>all</bdi></p>" in page(folder).read_text()
 
 
+def test_the_schedule_of_a_drill_that_could_only_fail_in_the_lab_is_not_counted(folder):
+    project = Project(folder.root)
+    drill = folder.root / "drills" / "routine-database.yml"
+    drill.write_text("drill: routine-database\ntitle: Dump\nservice: database\nevery: 7d\n")
+    services = "services: {database: {kind: postgres, host: a}}\n"
+    (folder.root / "inventory" / "lab.yml").write_text(f"environment: lab\nlab: embedded\n{services}")
+    run_index.write(project)
+    assert "2 drills never ran." in page(folder).read_text()
+    (folder.root / "inventory" / "lab.yml").write_text(f"environment: lab\n{services}")
+    run_index.write(project)
+    assert "2 drills never ran (with a schedule: 1 drill)." in page(folder).read_text()
+
+
 def test_the_newest_audit_and_its_summary_are_linked(folder):
     """The index links to them right after the audit, and after the next run. The links lead to the files."""
     assert "Newest audit" not in page(folder).read_text()

@@ -6,6 +6,7 @@ from drillbook.audit import content, run_rows, services
 from drillbook.audit.absences import MISSING
 from drillbook.audit.content import Audit
 from drillbook.language.lists import leading
+from drillbook.project.schedules import Scheduled
 from drillbook.report import project_drills
 from drillbook.report.figures import count, runs_of
 from drillbook.report.index_entries import Known
@@ -31,7 +32,7 @@ def runs(audit: Audit) -> str:
     """Return sentences with the number of runs and verdicts. If the drills of the project are known, the sentences also tell how
     many of them ran in the period, and how many did not.
     """
-    known = {drill.name: Known(drill.suite, drill.every is not None) for drill in audit.drills}
+    known = {drill.name: Known(drill.suite, _asked(audit, drill)) for drill in audit.drills}
     if not audit.runs or all(drill.suite for drill in known.values()):
         return content.runs_sentence(audit.runs, audit.verdicts)
     drills, places = {run.drill for run in audit.runs}, len({run.environment for run in audit.runs})
@@ -41,6 +42,11 @@ def runs(audit: Audit) -> str:
     suites = {drill_of(folder.rpartition("/")[2]) for folder in audit.suites}
     never = project_drills.never(drills | suites, known, NOT_IN_PERIOD if audit.outside else NEVER_RAN)
     return f"{text} {never}".rstrip()
+
+
+def _asked(audit: Audit, drill: Scheduled) -> bool:
+    """Return True if the schedule of ``drill`` asks for runs: it has one, and the project has an inventory for the drill."""
+    return drill.every is not None and not (audit.inventories and audit.inventories.unmet(drill))
 
 
 def missing(audit: Audit) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from contextlib import suppress
 
 from drillbook.journal.run_state import RunStates
-from drillbook.project import schedules
+from drillbook.project import needed_inventories, schedules
 from drillbook.project.project import Project
 from drillbook.report import index_age
 
@@ -18,8 +18,11 @@ def write(project: Project, latest: str = "", runs: RunStates | None = None) -> 
     """
     from drillbook.report import index_entries, publish  # noqa: PLC0415  slow to load
 
+    inventories = needed_inventories.read(project)
     known = {
-        scheduled.name: index_entries.Known(scheduled.suite, scheduled.every is not None)
+        scheduled.name: index_entries.Known(
+            scheduled.suite, scheduled.every is not None and not inventories.unmet(scheduled)
+        )
         for scheduled in schedules.read(project)
     }
     publish.write_index(project.reports, latest, known, runs or RunStates())
