@@ -21,7 +21,7 @@ from drillbook.inventory import inventory
 from drillbook.journal.journal import FILE, Journal
 from drillbook.plan import planner, spec
 from drillbook.plan.schedule import State
-from drillbook.project import due
+from drillbook.project import due, schedules
 from drillbook.project.due import DueRow
 from drillbook.project.project import Project
 from drillbook.redact import Redactor
@@ -577,6 +577,9 @@ def test_what_other_files_schedule_is_not_without_a_schedule(shelf, capsys):
     lines = capsys.readouterr().out.splitlines()
     due_by_name = {line.split()[0]: line for line in lines}
     assert due_by_name["sample"].endswith("by its suite")
+    (sample,) = [each for each in schedules.read(Project(shelf.root)) if each.name == "sample"]
+    assert short_list.of_drill(sample, None, None, 1).word == short_list.NEW, "what a short list leaves out of it"
+    assert short_list.of_drill(replace(sample, planned_by=""), None, None, 1).word == short_list.IDLE
     assert due_by_name["bare-all"].endswith("by its drills")
     assert "without a schedule" not in lines[-1]
 
