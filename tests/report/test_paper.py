@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from drillbook.findings import finding
-from drillbook.report import html, html_steps, index
+from drillbook.report import html, html_steps, index, remarks
 from drillbook.report import pages as pages_of
 from tests.report import renderings, samples
 from tests.report.chrome import A4_WIDTH, UNFOLD, Chrome
@@ -188,6 +188,47 @@ def test_the_names_of_runs_have_room_on_paper_and_reasons_of_doubt_need_no_scrol
     chrome.open(page)
     measured = chrome.measure()
     assert measured["needed"] <= measured["room"]
+
+
+OVER = """
+[...document.querySelectorAll('table td, table th')].flatMap((cell) => {
+  const room = cell.getBoundingClientRect(), edge = document.documentElement.clientWidth;
+  return [...cell.querySelectorAll('*')].filter((part) => {
+    const box = part.getBoundingClientRect();
+    return box.width && (box.right > room.right + 1 || box.right > edge);
+  }).map((part) => part.textContent.slice(0, 60));
+})
+"""
+"""Texts in cells of a table that reach over the next cell or the edge of the page."""
+
+
+@pytest.mark.parametrize(("width", "medium"), [(1280, "light"), (1440, "light"), (A4_WIDTH, "print")])
+def test_losses_and_reservations_in_the_index_stay_in_their_columns(
+    chrome: Chrome, tmp_path: Path, width: int, medium: str
+) -> None:
+    lost = remarks.Remark("Rows did not come back.", "§†", lost="at least 6 rows lost", excepted="restored tables")
+    high, medium_ = (
+        finding(code, title="x", wanted="y", measured="z") for code in ("objective-missed", "removed-data-missing")
+    )
+    entries = [
+        replace(
+            entry,
+            title="Drop one table and restore only this table, while clients use the other tables",
+            verdict=verdict,
+            exit=code,
+            remarks={"rpo": lost},
+            findings=(high, medium_),
+        )
+        for entry in samples.entries()
+        for verdict, code in (("aborted", 4), ("failed", 1), ("passed", 0))
+        if entry.objectives and entry.objectives["rpo"].met
+    ]
+    page = tmp_path / "index.html"
+    page.write_text(index.render(entries), encoding="utf-8")
+    chrome.look(width, medium)
+    chrome.open(page)
+    assert "not measured for restored tables" in page.read_text()
+    assert chrome.run(OVER) == []
 
 
 def test_a_printed_report_numbers_its_pages_and_has_no_line_of_a_folded_plan(chrome: Chrome, tmp_path: Path) -> None:
