@@ -17,6 +17,7 @@ import redis
 
 from drillbook.journal.journal import FILE, read
 from drillbook.judge.result import Verdict
+from drillbook.report import headlines
 from tests.needs import need
 from tests.waiting import until
 
@@ -186,3 +187,14 @@ def test_the_dumps_may_be_in_a_bucket(bench, job):
     facts = {step.action: step.facts for step in view.result.steps}
     assert facts["backup.restore"]["backup"]["id"].endswith("cache.rdb")
     nothing_left(bench)
+
+
+@pytest.mark.long(30)
+def test_a_dump_of_the_time_of_a_drill_is_not_shown_as_the_age_of_a_routine_backup(bench):
+    """The cache itself writes its dump where the lab looks for it, also when the drill `cache-lost` lets it save."""
+    _, lost = bench.run(bench.plan("cache-lost"))
+    assert lost.result.verdict is Verdict.PASSED, lost.result.reason
+    _, view = bench.run(bench.plan("routine-cache"))
+    assert view.result.verdict is Verdict.PASSED, view.result.reason
+    said = "with a backup that was taken while the drill cache-lost ran, so this is not the age of a routine backup."
+    assert said in headlines.sentence(view)

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
+
 from drillbook.journal.run_state import RunStates
 from drillbook.judge import earlier_runs
 from drillbook.judge.earlier_runs import last_step, same_drill
 from tests.audit.conftest import Book
-from tests.audit.stories import DOWN
+from tests.audit.stories import DOWN, REHEARSE, SITE, render_all
 from tests.audit.test_capacity_section import MIB, sized
 from tests.plan.test_planner import HOSTS
 
@@ -77,3 +79,45 @@ def test_the_newest_runs_of_the_drill_are_compared(tmp_path, monkeypatch):
     assert [one["started"][:10] for one in same_drill(folders, plan, RunStates())] == ["2026-01-03"]
     monkeypatch.setattr(earlier_runs, "MOST_BYTES", 10)
     assert same_drill(folders, plan, RunStates()) == []
+
+
+TAKES = """\
+drill: site-lost
+title: The site is saved and lost
+service: site
+objectives: {}
+guard: {environments: [lab]}
+backup:
+  - command.run: {argv: ["save", "it"], effect: write}
+    hosts: app-1
+verify:
+  - command.run: {argv: ["true"], effect: read}
+    hosts: app-1
+"""
+
+
+def test_the_drill_that_took_backups_at_a_time_is_found(tmp_path):
+    """Only a drill of the same service and environment counts, and only if it does more than read."""
+    book = Book(tmp_path)
+    for hour, text in enumerate(
+        (TAKES, TAKES.replace("effect: write", "effect: read"), TAKES.replace("service: site", "service: copy"))
+    ):
+        run = book.run(f"2026-03-10T0{hour}:00:00", drill="site-lost", text=text, hosts=SITE)
+        run.phase(0.0, 9.0, "backup").phase(9.0, 10.0, "verify").end().close()
+    book.run("2026-03-10T03:00:00", drill="site-lost", text=TAKES, hosts=SITE).phase(0.0, 9.0, "backup").close()
+    rehearsal = book.run("2026-03-10T09:00:00", drill="rehearse", text=REHEARSE, hosts=SITE).rehearsal().close()
+    render_all(book)
+    (book.runs[3].folder / "result.json").unlink()  # its controller died
+    folders = [run.folder for run in book.runs]
+
+    def drill(hour, second=5, plan=rehearsal.plan):
+        return earlier_runs.drill_at(folders, plan, datetime(2026, 3, 10, hour, 0, second, tzinfo=UTC))
+
+    assert drill(0) == "site-lost"
+    assert [drill(hour) for hour in (1, 2, 3)] == ["", "", ""]
+    assert drill(0, 59) == ""
+    assert earlier_runs.drill_at(folders, rehearsal.plan, datetime(2026, 3, 9, tzinfo=UTC)) == ""
+    staging = rehearsal.plan.inventory.model_copy(update={"environment": "staging"})
+    assert drill(0, plan=rehearsal.plan.model_copy(update={"inventory": staging})) == ""
+    book.runs[0].path.write_bytes(b"")
+    assert drill(0) == "", "an unreadable record stops no drill"

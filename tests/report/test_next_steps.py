@@ -156,11 +156,11 @@ def test_the_terminal_names_the_services_that_the_lab_has_no_routine_backup_of_b
     suite, _ = samples.suite()
     views = [passed("embedded", routine=()), known]
     told = [step for step in next_steps.after_suite("drillbook", suite, views, "lab") if "routine" in step[0]]
-    said = "see the age of a routine backup of cache (the lab keeps none of database)"
+    said = "after the next routine backup of cache, see its age (the lab keeps none of database)"
     assert told == [(said, "drillbook drill routine-cache")]
     own = "with an inventory of your own, choose a drill that restores one"
     assert [text for text, _ in next_steps.in_suite(suite, views) if "routine" in text] == [
-        "see the age of a routine backup of cache",
+        "after the next routine backup of cache, see its age",
         f"the lab keeps no routine backups of database; {own}",
     ]
 
@@ -173,7 +173,7 @@ def test_a_lab_has_the_routine_backups_that_a_server_writes_itself() -> None:
     ]
     view = view.model_copy(update={"result": view.result.model_copy(update={"steps": tuple(steps)})})
     assert next_steps.age_of_routine(view) == (
-        "see the age of a routine backup of database",
+        "after the next routine backup of database, see its age",
         "drillbook drill routine-cache",
     )
 

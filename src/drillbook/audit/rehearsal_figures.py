@@ -17,7 +17,7 @@ from drillbook.audit.run_evidence import taken_during
 from drillbook.judge.result import StepResult
 from drillbook.judge.verdicts import Verdict
 from drillbook.language.lists import leading
-from drillbook.report import rehearsal_results, remarks
+from drillbook.report import backup_origin, rehearsal_results, remarks
 from drillbook.report.figures import count, one_line, readable, size, took
 from drillbook.report.markdown_syntax import code, escape, table
 
@@ -301,7 +301,7 @@ def _taken(record: Record, step: StepResult) -> str:
     if record.result is None:
         return ""
     mark = remarks.fresh(step, record.result.steps, record.result.started)
-    return remarks.TAKEN.get(mark, "") or remarks.origin(step, record.result.steps)
+    return remarks.TAKEN.get(mark, "") or backup_origin.origin(step, record.result.steps)
 
 
 def _losses(record: Record, params: Mapping[str, Mapping[str, Any]], restore: Mapping[str, Any]) -> list[Mapping[str, Any]]:

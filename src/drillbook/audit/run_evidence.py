@@ -9,7 +9,7 @@ from drillbook.errors import DrillbookError
 from drillbook.inventory.inventory import Inventory
 from drillbook.judge.result import Injection, StepResult
 from drillbook.judge.verdicts import Verdict
-from drillbook.report import remarks
+from drillbook.report import backup_origin, remarks
 from drillbook.report.figures import moment, one_line
 from drillbook.report.proven_restore import Outcome
 from drillbook.report.restore_steps import restored_backup, restores
@@ -73,14 +73,16 @@ def taken_by_drill(record: Record) -> str:
     """Return a text which says that every backup restored in the run was taken by an earlier run of a drill. The result is
     empty for any other run.
     """
-    return "" if taken_by_run(record) else remarks.taken_by_drill(_steps(record))
+    return "" if taken_by_run(record) else backup_origin.taken_by_drill(_steps(record))
 
 
 def taken_during(record: Record, step: StepResult, runs: Sequence[Record]) -> str:
     """Return a text which names the drill that ran when the backup that ``step`` restored was taken. A drill takes backups, so
     such a backup is perhaps no routine backup. The result is empty if no other run of ``runs`` took backups of the same service
-    at that time, and if the time of the backup is unknown.
+    at that time, and if the time of the backup is unknown. A run may have recorded the name of the drill itself.
     """
+    if told := backup_origin.taken_during(step):
+        return told
     backup = step.facts.get("backup")
     at = moment(str(backup.get("taken_at"))) if isinstance(backup, Mapping) else None
     if at is None:

@@ -138,7 +138,7 @@ class Orchestrator:
         hold = Hold(plan, journal, hosts.get, _owner(plan, run), stop)
         traced = (suite or run_id) if export.endpoint() else ""
         stage = Stage(plan, journal, hosts.get, folder, run, redactor, traced=traced, hold=hold, vouchers=self._vouchers)
-        stage.earlier = self._earlier(plan, folder)
+        stage.earlier, stage.drilled = self._earlier(plan, folder)
         stage.recorded = partial(sudoers.of_last_run, self.project, plan)
         with self.held.back(stop):
             try:
@@ -243,16 +243,20 @@ class Orchestrator:
 
         return read_once
 
-    def _earlier(self, plan: Plan, folder: Path) -> Callable[[str, str], EarlierStep | None]:
-        """Return a function that searches earlier runs for the newest passed step with a given action and service. These two
-        are the arguments of the function. ``folder``: folder of this run, which is not searched.
+    def _earlier(
+        self, plan: Plan, folder: Path
+    ) -> tuple[Callable[[str, str], EarlierStep | None], Callable[[datetime], str]]:
+        """Return two functions that search earlier runs: for the newest passed step with a given action and service, and for the
+        drill that ran at a given time and took backups of the service. ``folder``: folder of this run, which is not searched.
         """
 
-        def last(action: str, service: str) -> EarlierStep | None:
-            others = [other for other in self.project.runs() if other != folder]
-            return earlier_runs.last_step(others, plan, action, service)
+        def others() -> list[Path]:
+            return [other for other in self.project.runs() if other != folder]
 
-        return last
+        return (
+            lambda action, service: earlier_runs.last_step(others(), plan, action, service),
+            lambda at: earlier_runs.drill_at(others(), plan, at),
+        )
 
     def _sealer(self, by: str, occasion: str = "run") -> Sealer:
         return Sealer(self.project.root, by, occasion, self.missed)

@@ -6,6 +6,7 @@ import threading
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
+from datetime import datetime
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -87,6 +88,8 @@ class Stage:
 
     It searches earlier runs in the same environment.
     """
+    drilled: Callable[[datetime], str] = field(default=lambda at: "")
+    """Function that returns the name of an earlier drill which took backups of the same service and ran at a given time."""
     recorded: Callable[[], Sequence[tuple[str, str, tuple[str, ...]]]] = field(default=lambda: ())
     """Function that returns commands: those that were started through sudo in the newest passed run of the same plan.
 
@@ -160,8 +163,7 @@ class Stage:
         """
 
         def named(name: str) -> Host:
-            fence = self.hold.fence(name, fault=fault) if changes and self.hold else None
-            return self._seen(step, name, fence, fault=fault)
+            return self._seen(step, name, self.hold.fence(name, fault=fault) if changes and self.hold else None, fault=fault)
 
         return Context(
             run_id=self.run["id"],
@@ -180,6 +182,7 @@ class Stage:
             hosts=self.plan.inventory.hosts,
             vouchers=self.vouchers,
             earlier=self.earlier,
+            drilled=self.drilled,
             former=self.former,
         )
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from datetime import UTC, datetime
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -91,6 +92,49 @@ def last_step(folders: Sequence[Path], plan: Plan, action: str, service: str) ->
             if (step.result.action, step.result.status, step.params.get("service")) == (action, "done", service):
                 return EarlierStep(state.folder.name, view.result.started if view else "", step.result.facts)
     return None
+
+
+def drill_at(folders: Sequence[Path], plan: Plan, at: datetime) -> str:
+    """Return the name of the drill that ran at the time ``at``, if its plan takes backups of the service of ``plan``, in the same
+    environment. The name is empty if no such drill ran, and if this cannot be read.
+
+    ``folders``: folders of runs, oldest first. Only runs that ended count, and at most ``MOST_RUNS`` runs that began before ``at``.
+    """
+    before = [folder for folder in folders if _begun(folder) <= at]
+    for state in map(RunState, islice(reversed(before), MOST_RUNS)):
+        if _ended(state) < at:
+            continue
+        other = state.first_line.get("data", {}).get("plan", {})
+        if _takes_backups(other, plan):
+            return str(other.get("drill", ""))
+    return ""
+
+
+def _ended(state: RunState) -> datetime:
+    """Return the time at which a run ended. A run without a readable result counts as ended long ago."""
+    try:
+        return datetime.fromisoformat(str(state.result.as_object().get("finished")))
+    except ValueError:
+        return datetime.min.replace(tzinfo=UTC)
+
+
+def _begun(folder: Path) -> datetime:
+    """Return the time in the name of a run's folder, at which the run began. A folder with another name counts as never begun."""
+    named = RUN_ID.fullmatch(folder.name)
+    if not named:
+        return datetime.max.replace(tzinfo=UTC)
+    year, month, day, hour, minute, second, thousandth = map(int, named.groups()[:7])
+    return datetime(year, month, day, hour, minute, second, thousandth * 1000, UTC)
+
+
+def _takes_backups(other: Mapping[str, Any], plan: Plan) -> bool:
+    """Return True if a step of the phase `backup` in the plan ``other`` does more than read. ``plan``: plan with the same service and
+    environment. Return False for a plan of another service or environment."""
+    place = other.get("inventory", {})
+    same = (other.get("service"), place.get("environment")) == (plan.service, plan.inventory.environment)
+    labs = {place.get("lab") or "", plan.inventory.lab} - {""}
+    backup = [step for step in other.get("steps", ()) if str(step.get("id", "")).startswith("backup.")]
+    return same and len(labs) < 2 and any(step.get("effect") != "read" for step in backup)
 
 
 def _finished(state: RunState, plan: Plan) -> RunView | None:

@@ -29,6 +29,8 @@ MOST_DRILLS = 4
 NO_ROUTINE = "the lab keeps no routine backups of {service}"
 """Clause about a service in a lab in which no job takes backups of it."""
 SEE_AGE = "see the age of a routine backup of {service}"
+SEE_LATER = "after the next routine backup of {service}, see its age"
+"""Replaces ``SEE_AGE`` if servers write their own backups: the newest backup is then one that the server wrote for the drill."""
 OWN_INVENTORY = "NAME"
 """Placeholder for the name of an inventory of the team, in a command for it."""
 _PERMITTED = re.compile(r"(.+?): `(?:drillbook|invoke) (drill [^`]+)`")
@@ -146,11 +148,10 @@ def _age_of_routine(view: RunView, inventory: str = "") -> tuple[str, str] | Non
     fresh = row is not None and row.state == RESERVED and (MARK in row.mark or RECENT_MARK in row.mark)
     if not fresh or view.routine is None or view.result.verdict is not Verdict.PASSED:
         return None
-    service = one_line(view.result.service)
+    service, action = one_line(view.result.service), restoring(view.result.steps)
     if view.routine:
-        place = inventory or view.inventory
-        return SEE_AGE.format(service=service), run_again(view.program, view.routine[0], place)
-    action = restoring(view.result.steps)
+        said = SEE_LATER if discovery.own_backups(action) else SEE_AGE
+        return said.format(service=service), run_again(view.program, view.routine[0], inventory or view.inventory)
     if inventory and discovery.routine_drill(action):
         return "choose a drill that restores one", f"{view.program} catalog --for {action.partition('.')[0]}"
     return to_write(view.program, service, action)

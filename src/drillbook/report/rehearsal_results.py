@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from drillbook.judge.result import Result, StepResult
-from drillbook.report import remarks
+from drillbook.report import backup_origin, remarks
 from drillbook.report.figures import count, figure, one_line, readable, size, took, utc
 from drillbook.report.markdown_syntax import prose, table
 from drillbook.report.restore_steps import AnyStep, Told, restores
@@ -91,8 +91,8 @@ class Brief:
     no loss was measured.
     """
     taken: str
-    """Words which say that the backup was taken during the run, or by an earlier run of a drill. The value is empty for a
-    backup of another origin.
+    """Words which say that the backup was taken during the run, by an earlier run of a drill, or while a drill ran. The value is
+    empty for a backup of another origin.
     """
     mark: str = ""
     """Mark to show where there is no room for the words of ``taken``. It is empty if ``taken`` is empty."""
@@ -123,7 +123,7 @@ def brief(steps: Sequence[remarks.Step | StepResult], started: str, *, broken: b
         return None
     total = (known[RESTORE].get("seconds") or {}).get("total")
     restored = NOT_MEASURED if total is None else took(total)
-    recent, earlier = remarks.taken_by_run(steps, started), remarks.taken_by_drill(steps)
+    recent, earlier = remarks.taken_by_run(steps, started), backup_origin.not_routine(steps)
     measured = known.get(MEASURE, {})
     mark = remarks.RECENT_MARK if recent else remarks.EARLIER_MARK if earlier else ""
     return Brief(restored, loss(measured) or NOT_MEASURED, unsampled(measured), recent or earlier, mark)
@@ -163,7 +163,9 @@ def sentence(result: Result) -> str:
     total = known[RESTORE].get("seconds", {}).get("total")
     restored = f"The backup was restored in {took(total)}" if total is not None else "The backup was restored"
     lost = loss(known.get(MEASURE, {}))
-    taken = remarks.taken_by_run(result.steps, result.started) or remarks.taken_by_drill(result.steps)
+    recent, drilled = remarks.taken_by_run(result.steps, result.started), backup_origin.taken_by_drill(result.steps)
+    during = "" if recent or drilled else backup_origin.not_routine(result.steps)
+    taken = recent or drilled or (during and f"{during}, {backup_origin.NO_ROUTINE_AGE}")
     return (
         f"{restored}; {lost} of data would be lost{f', with {taken}' if taken else ''}."
         if lost
@@ -253,15 +255,15 @@ def markdown(result: Result) -> list[str]:
 
 
 def _own(result: Result) -> str:
-    """Return a remark which says that the restored backup was taken during the run, or by an earlier run of a drill.
+    """Return a remark which says that the restored backup was taken during the run, by a drill, or while one ran.
 
     The result is empty for any other backup. The text of ``remarks.OWN_BACKUP`` mentions a fault. A rehearsal injects none, so
     ``remarks.OWN_REHEARSED`` stands in its place.
     """
     told = remarks.of_backup(result.steps, result.started)
     if told is None:
-        earlier = remarks.taken_by_drill(result.steps)
-        return f"The run restored {earlier}, so this is not the age of a routine backup." if earlier else ""
+        earlier = backup_origin.not_routine(result.steps)
+        return f"The run restored {earlier}, {backup_origin.NO_ROUTINE_AGE}." if earlier else ""
     return remarks.OWN_REHEARSED if told.text == remarks.OWN_BACKUP else told.text
 
 

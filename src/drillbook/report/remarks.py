@@ -18,7 +18,6 @@ from drillbook.report import own_commands
 from drillbook.report.figures import moment, one_line
 from drillbook.report.restore_steps import restores
 from drillbook.sdk.backup_source import PRINTED_BASIS
-from drillbook.sdk.run_names import drill_of
 
 MARK = "†"
 """Sign (a footnote mark) beside the RPO of a run that restored a backup which the drill itself took. Tables show it instead
@@ -31,7 +30,7 @@ RECENT_MARK = "‡"
 """Sign beside the RPO of a run whose restored backup was taken during this run, by the drill or by a routine job."""
 RECENT_BACKUP = "The restored backup was taken during the run; with an older backup, more would be lost."
 EARLIER_MARK = "‖"
-"""Sign beside the data loss in a rehearsal, if an earlier run of a drill took the restored backup."""
+"""Sign beside the data loss in a rehearsal, if an earlier run of a drill took the restored backup, or ran when it was taken."""
 SHORT_MARK = "§"
 """Sign beside the RPO of a run in which less data came back than the fault removed. A second sign may follow it."""
 MAY_NOT_COUNT = "the RPO possibly leaves out the data that did not come back"
@@ -60,7 +59,7 @@ WHY = {
     SHORT_MARK: "data did not come back",
     MARK: "the drill itself took the restored backup",
     RECENT_MARK: "the restored backup was taken during the run",
-    EARLIER_MARK: "an earlier run of a drill took the restored backup",
+    EARLIER_MARK: "an earlier run of a drill took the restored backup, or ran when it was taken",
 }
 """Reason for the reservation in a few words. The key of each entry is the sign beside the figure."""
 SECOND = 1.0
@@ -276,38 +275,6 @@ def taken_by_run(steps: Sequence[Step | StepResult], started: str) -> str:
     """
     marks = [fresh(step, steps, started) for step in restores(steps)]
     return TAKEN[MARK if MARK in marks else RECENT_MARK] if marks and all(marks) else ""
-
-
-def taken_by_drill(steps: Sequence[Step | StepResult]) -> str:
-    """Return a text for a run that restored only backups which drills took. The age of such a backup tells nothing about
-    the age of a routine backup. ``steps``: all steps of the run.
-
-    The result is empty if the run restored no backup, or at least one backup that no drill took.
-    """
-    texts = [origin(step, steps) for step in restores(steps)]
-    return texts[0] if texts and all(texts) else ""
-
-
-def origin(restored: Step | StepResult, steps: Sequence[Step | StepResult]) -> str:
-    """Return a text about a restored backup if a drill took this backup. The result is empty for any other backup, and for a
-    backup by the drill that takes the routine backups.
-
-    The step that searched for the backup records which drill took it. Without such a record, the drill is found by the
-    address of the backup, which contains the name of the run that took the backup. ``restored``: step that restored the
-    backup. ``steps``: all steps of the run.
-    """
-    address = restored.facts.get("manifest")
-    for step in steps:
-        if address and step.facts.get("manifest") == address and "routine" in step.facts:
-            return "" if step.facts["routine"] else _by_drill(str(step.facts.get("taken_by")))
-    backup = restored.facts.get("backup")
-    addresses = (address, backup.get("id") if isinstance(backup, Mapping) else None)
-    parts = [part for text in addresses if isinstance(text, str) for part in text.split("/")]
-    return _by_drill(next(filter(None, map(drill_of, parts)), ""))
-
-
-def _by_drill(drill: str) -> str:
-    return f"a backup that the drill {one_line(drill)} took" if drill else ""
 
 
 def awaited(steps: Sequence[Step | StepResult]) -> list[Step | StepResult]:

@@ -6,6 +6,7 @@ import re
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
+from datetime import datetime
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -57,6 +58,10 @@ class Context:
     earlier: Callable[[str, str], EarlierStep | None] = field(default=lambda action, service: None)
     """Function that looks for a step in earlier runs. Its arguments are the name of an action and the name of a service. It
     returns the newest passed step with this action and this service.
+    """
+    drilled: Callable[[datetime], str] = field(default=lambda at: "")
+    """Function that returns the name of an earlier drill which took backups of the drill's service and ran at a given time. The
+    name is empty if no such drill ran.
     """
     origins: Mapping[str, str] = field(default_factory=dict)
     """Services of earlier steps whose results are values of this step's parameters. The key of each entry is the name of the

@@ -8,10 +8,12 @@ the service: it begins only when the service has lost its data. It may replace f
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path, PurePosixPath
 
+from drillbook.errors import DrillbookError
 from drillbook.sdk.action import Context, Facts, Read, Undo, Write
 from drillbook.sdk.backup import Backup
 from drillbook.sdk.identity import Identity, host_place
@@ -40,6 +42,15 @@ class RestoresSource(Write):
 
     The field `from` names the backup source. The fields ``at`` and ``backup`` select the backup.
     """
+
+    def facts_of(self, ctx: Context, backup: Backup) -> Facts:
+        """Return the restored ``backup`` as facts. A drill of the same service may have run when it was taken: the fact
+        ``taken_during`` then names this drill, because such a backup is perhaps no routine backup.
+        """
+        drill = ""
+        with suppress(DrillbookError, OSError):  # the data is restored, also if earlier runs cannot be read
+            drill = ctx.drilled(backup.taken_at)
+        return backup.as_facts() | ({"taken_during": drill} if drill else {})
 
     def unlike(self, place: InPlace, backup: Backup, checked: Facts) -> str:
         """Return the reason why ``backup`` cannot restore the data that a fault will destroy. The result is empty when it

@@ -3,11 +3,12 @@
 import os
 import subprocess
 import time
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from drillbook.errors import CouldNotVerify, NotReady, StepFailed
+from drillbook.errors import CouldNotVerify, NotReady, StepFailed, UsageError
 from tests.needs import need
 from tests.systems.estate import Estate, codes
 
@@ -57,6 +58,28 @@ def test_the_newest_an_id_or_a_moment(place):
         assert codes(failure) == ["backup-missing"]
     with pytest.raises(ValueError, match="no offset from UTC"):
         place.action("backup.check", service="daily", at="2026-11-27T12:00:00")
+
+
+def test_a_restored_backup_of_the_time_of_a_drill_names_the_drill(place):
+    asked = []
+
+    def drilled(at):
+        asked.append(at)
+        return "site-lost"
+
+    facts = place.run("backup.restore", ctx=replace(place.ctx(), drilled=drilled), service="copy", **{"from": "daily"})
+    assert facts["backup"]["taken_during"] == "site-lost"
+    assert facts["backup"]["taken_at"].startswith(f"{asked[0]:%Y-%m-%dT%H:%M:%S}")
+    place.remove("daily", "copy")
+
+
+def test_earlier_runs_that_cannot_be_read_stop_no_restore(place):
+    def drilled(at):
+        raise UsageError("the folder of all runs cannot be read")
+
+    facts = place.run("backup.restore", ctx=replace(place.ctx(), drilled=drilled), service="copy", **{"from": "daily"})
+    assert "taken_during" not in facts["backup"]
+    place.remove("daily", "copy")
 
 
 def test_a_list_says_what_there_is_and_how_old(place):

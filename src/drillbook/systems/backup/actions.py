@@ -259,7 +259,7 @@ class Restore(RestoresSource):
             restored = _into(box, source, backup, moment) if box else self._place(ctx).restore(backup, moment)
         seconds = {**restored.pop("seconds", {}), "total": round(begun - ctx.deadline.remaining(), 3)}
         return {
-            "backup": backup.as_facts(),
+            "backup": self.facts_of(ctx, backup),
             "age_s": _age(source, backup),
             "in_place": box is None,
             **({"recovered_to": stamp(moment)} if moment and moment != END else {}),

@@ -74,7 +74,7 @@ class RestoreTableFromDump(RestoresSource):
             facts = dumped_table.DumpedTableRestore(ctx, service, Name.parse(self.table), False, False, source, backup).run()
         left_out = ("digests", "closed", "replaced")
         return {
-            "backup": backup.as_facts(),
+            "backup": self.facts_of(ctx, backup),
             "in_place": True,
             **{key: value for key, value in facts.items() if key not in left_out},
         }

@@ -1,0 +1,49 @@
+"""Reports of a run that restored a backup which was taken while a drill ran: they say so wherever its age stands."""
+
+from drillbook.report import backup_origin, headlines, html, index, markdown, rehearsal_results
+from drillbook.report.terminal import summary
+from tests.report import renderings, samples
+from tests.report.rehearsed import BACKUP, RESTORED, view
+from tests.report.test_agreement import plain
+
+SAID = "a backup that was taken while the drill cache-lost ran"
+
+
+def during():
+    """A rehearsal whose backup was taken before the run, and while another drill ran."""
+    known = view()
+    facts = RESTORED | {"backup": BACKUP | {"taken_during": "cache-lost"}}
+    restored = known.result.steps[1].model_copy(update={"facts": facts})
+    steps = (known.result.steps[0], restored, known.result.steps[2])
+    result = known.result.model_copy(update={"steps": steps, "started": "2026-01-02T10:00:00.000Z"})
+    return known.model_copy(update={"result": result})
+
+
+def test_every_report_says_that_the_backup_is_of_the_time_of_a_drill():
+    told = during()
+    sentence = f"12 s ± 1 s of data would be lost, with {SAID}, {backup_origin.NO_ROUTINE_AGE}."
+    assert sentence in headlines.sentence(told)
+    for text in (renderings.printed(summary.ending(told)), *renderings.formats(told).values()):
+        assert sentence in plain(text)
+    for text in (html.render(told), markdown.render(told)):
+        assert f"The run restored {SAID}, {backup_origin.NO_ROUTINE_AGE}." in plain(text)
+
+
+def test_lists_say_it_in_short():
+    told = during()
+    listed = plain(index.render([index.entry(told.result.model_dump(mode="json", by_alias=True))]))
+    assert f"would be lost, with {SAID}; no RPO" in listed
+    suite, _ = samples.suite()
+    suite = suite.model_copy(update={"runs": suite.runs[:1]})
+    screen = plain(renderings.printed(summary.suite_ending(suite, [told]), 80))
+    assert "12 s ± 1 s ‖" in screen
+    assert "‖ an earlier run of a drill took the restored backup, or ran when it was taken" in screen
+
+
+def test_another_backup_restored_beside_it_may_be_a_routine_backup():
+    restored = during().result.steps[1]
+    routine = restored.model_copy(update={"id": "restore.2", "facts": RESTORED | {"backup": BACKUP}})
+    assert backup_origin.not_routine([restored]) == SAID
+    assert backup_origin.not_routine([restored, routine]) == ""
+    assert backup_origin.taken_by_drill([restored]) == "", "it is not known that the drill itself took it"
+    assert rehearsal_results.brief([restored], "2026-01-02T10:00:00Z", broken=False).taken == SAID
