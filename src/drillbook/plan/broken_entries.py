@@ -83,6 +83,20 @@ def names_in(unread: Iterable[Unread], own: Collection[str]) -> tuple[frozenset[
     return saved, frozenset[str]().union(*(entry.may_save for entry in listed)) - saved - {*own}
 
 
+def saved_elsewhere(document: Document, phases: Collection[str]) -> frozenset[str]:
+    """Return the names under which steps in lists outside ``phases`` would save their results. Such a list is often a phase
+    with a misspelt name.
+    """
+    lists = [value for key, value in document.value.items() if key not in phases and isinstance(value, list)]
+    steps = [step for listed in lists for item in listed for step in _in_group(item)]
+    return frozenset(_text(step.get("save")) for step in steps if isinstance(step, dict)) - {""}
+
+
+def _in_group(item: Any) -> list[Any]:
+    group = item.get("parallel") if isinstance(item, dict) else None
+    return group if isinstance(group, list) else [item]
+
+
 def known_part(
     document: Document, item: Any, place: Place, keywords: tuple[str, ...], mistakes: Mistakes
 ) -> tuple[Any, Unread]:

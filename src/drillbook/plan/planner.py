@@ -16,7 +16,8 @@ from drillbook.language.mistakes import Mistakes
 from drillbook.language.strict import Place as FilePlace
 from drillbook.language.strict import did_you_mean
 from drillbook.plan import fault_limits, needed_services, objective_rules, step_rules
-from drillbook.plan.broken_entries import Unread, names_in
+from drillbook.plan.broken_entries import Unread, names_in, saved_elsewhere
+from drillbook.plan.drill_keys import PHASES
 from drillbook.plan.keywords import Keywords
 from drillbook.plan.limits import PlannedCondition, PlannedGuard
 from drillbook.plan.plan import Plan, checked
@@ -50,6 +51,7 @@ def mistakes_of(read: Partial, inventory: Inventory) -> tuple[SourceError, ...]:
     planner, mistakes = _Planner(read.drill, inventory), Mistakes()
     own = {step.keywords.save or "" for steps in read.drill.phases.values() for step in steps}
     saved, planner.references.maybe = names_in(read.unread, own)
+    planner.references.maybe |= saved_elsewhere(read.drill.document, PHASES)
     planner.saved |= dict.fromkeys(sorted(saved), "another step")
     mistakes.of(planner.parts)
     for entry in read.unread:
