@@ -4,23 +4,27 @@ from __future__ import annotations
 
 import shutil
 from dataclasses import replace
+from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
+import yaml
 
-from drillbook.audit import content, html, markdown, summary, summary_terms
+from drillbook.audit import content, html, markdown, reservations, summary, summary_terms
 from drillbook.audit.alert_causes import alerts
 from drillbook.audit.findings import findings
 from drillbook.audit.missed_drills import MissedRow
+from drillbook.audit.rehearsal_figures import RehearsedRow
 from drillbook.audit.service_groups import Group
 from drillbook.findings import finding
-from drillbook.report.remarks import LEGENDS, MARK, OWN_ROWS_MARK, RECENT_MARK, SHORT_MARK
+from drillbook.report.remarks import LEGENDS, MARK, OWN_ROWS_MARK, RECENT_MARK, REMOVED_BY, SHORT_MARK
 from tests.audit import stories
 from tests.audit.stories import ACKS, DRILL, SAMPLES, Book
 from tests.audit.test_chain import audited
 from tests.report import samples
 from tests.report.test_agreement import plain
 
+ROOT = Path(__file__).parents[2]
 OTHERS = "the recovery point is met, but not measured for the restored data"
 
 
@@ -108,7 +112,7 @@ def test_each_service_with_a_reservation_has_the_drill_that_proves_it_or_that_mu
 
     one = told(passed)
     copy = "copy and run a drill that restores a routine backup: `drillbook init --with routine-database`"
-    stays = " until a drill restores in place a backup that it did not take itself"
+    stays = f" until a drill restores in place a backup that it did not take itself. {reservations.LEFT}"
     assert (one.step, one.otherwise) == (f"{copy}. {shows}", stays)
     known = replace(passed, runs=(replace(run, routine=("restore-newest", "other"), inventory="staging"),))
     drill = "`drillbook drill restore-newest --inventory"
@@ -126,6 +130,62 @@ def test_each_service_with_a_reservation_has_the_drill_that_proves_it_or_that_mu
     assert told(replace(passed, proven=tuple(goals))).step == (
         "run drills that restore a routine backup, and write one for each service that has none. They show how old it is; the reservation stays"
     )
+
+
+def test_a_routine_drill_that_passed_without_a_routine_backup_says_what_it_showed(passed):
+    """Nobody runs the suggested drill twice because the entry is silent about its first run."""
+    run = replace(passed.runs[0], without_routine=False, routine=("routine",))
+    (goal,) = [row for row in passed.proven if row.reserved]
+    row = RehearsedRow(
+        goal.environment,
+        goal.service,
+        "routine",
+        "dumps",
+        "postgres",
+        1,
+        1,
+        "r",
+        "2026-12-01T17:01:40Z",
+        4.0,
+        None,
+        908.0,
+        1.0,
+        "",
+        (),
+    )
+    taken = replace(row, taken="a backup that was taken while the drill cache-lost ran", during=True)
+
+    def told(*rows):
+        known = replace(passed, runs=(run,), rehearsed=rows)
+        return [one.step for one in alerts(known) if "with a reservation: the drill itself" in one.text]
+
+    (step,) = told(taken)
+    assert step.startswith(
+        "run a drill that restores a routine backup: `drillbook drill routine` (it passed on 2026-12-01, but restored a backup "
+        "that was taken while the drill cache-lost ran, 15 min 8 s ± 1 s old; run it again after the next routine backup). It"
+    )
+    (step,) = told(replace(row, loss_s=None))
+    assert "(it passed on 2026-12-01, but did not measure how old the backup is; add a step `backup.measure`)" in step
+    assert not told(row), "the age is known, and stands beside the RPO"
+
+
+def test_no_shipped_drill_removes_the_reservation():
+    """The audit says so, and names the page with an example."""
+    drills = [yaml.safe_load(path.read_text()) for path in (ROOT / "drills").rglob("*.yml")]
+    into = [
+        step["backup.restore"]["service"]
+        for drill in drills
+        for step in drill.get("restore", ())
+        if drill.get("inject") and "backup.restore" in step
+    ]
+    assert into
+    assert all(service.endswith("_copy") for service in into), "only into a sandbox"
+    page = (ROOT / "docs" / "drills.md").read_text().partition("\n## Restores\n")[2].partition("\n## ")[0]
+    assert "reservation" in page
+    assert "own-postgres.md#lose-the-data" in page
+    for text in (reservations.LEFT, REMOVED_BY):
+        assert "'Restores'" in text
+        assert "drills.md" in text
 
 
 def test_one_command_copies_the_drills_of_all_services_with_a_reservation(passed):

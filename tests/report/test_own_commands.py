@@ -101,7 +101,7 @@ def test_the_remark_stands_before_that_of_the_drills_own_backup():
     told = remarks.of_run(steps(("backup.1", "postgres.dump", own), FAULT, TABLE), "2026-01-02T10:00:00Z", rpo())["rpo"]
     assert told.mark == f" {OWN_ROWS_MARK}{MARK}"
     assert told.text == f"{OWN_ROWS} {remarks.OWN_BACKUP}"
-    removed = f"Only a drill that restores in place a backup older than its run removes {MARK}."
+    removed = f"O{remarks.REMOVED_BY[1:]}.".format(reservation=MARK)
     assert remarks.legend([told.mark]) == " ".join(
         [remarks.LEGENDS[OWN_ROWS_MARK], remarks.LEGENDS[MARK], remarks.RESERVATION, removed]
     )

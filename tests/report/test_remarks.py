@@ -84,13 +84,17 @@ def test_the_remark_of_a_rehearsal_tells_of_no_fault() -> None:
         assert "fault" not in text
 
 
-REMOVED = f"O{REMOVED_BY[1:]}".removesuffix(" {reservation}")
+REMOVED = f"O{REMOVED_BY[1:]}."
 
 
 def test_each_mark_has_its_meaning_in_the_legend() -> None:
-    assert remarks.legend(["", f" {MARK}"]) == f"{MARK} {OWN_BACKUP} {RESERVATION} {REMOVED} {MARK}."
-    assert remarks.legend([f" {RECENT_MARK}"]) == f"{RECENT_MARK} {RECENT_BACKUP} {RESERVATION} {REMOVED} {RECENT_MARK}."
-    both = f"{MARK} {OWN_BACKUP} {RECENT_MARK} {RECENT_BACKUP} {RESERVATION} {REMOVED} {MARK} and {RECENT_MARK}."
+    assert remarks.legend(["", f" {MARK}"]) == f"{MARK} {OWN_BACKUP} {RESERVATION} {REMOVED}".format(reservation=MARK)
+    assert remarks.legend([f" {RECENT_MARK}"]) == f"{RECENT_MARK} {RECENT_BACKUP} {RESERVATION} {REMOVED}".format(
+        reservation=RECENT_MARK
+    )
+    both = f"{MARK} {OWN_BACKUP} {RECENT_MARK} {RECENT_BACKUP} {RESERVATION} {REMOVED}".format(
+        reservation=f"{MARK} and {RECENT_MARK}"
+    )
     assert remarks.legend([f" {RECENT_MARK}", f" {MARK}"]) == both
     assert not remarks.legend([""])
 

@@ -38,6 +38,12 @@ reservation. The step for a fresh backup depends on the service; see ``_routine_
 SHOWN_BY = ("It shows how old the backup is; the reservation stays", "They show how old it is; the reservation stays")
 """Words for what a drill that restores a routine backup shows. The first text is about one drill, the second about several."""
 
+LEFT = (
+    "No shipped drill does this: 'Restores' on the page 'Drills and suites' (drills.md) of the documentation has an example. The "
+    "reservation may also stay, because it only tells how the figure was measured"
+)
+"""Words about what removes the reservation of an RPO that was measured with a backup of the drill itself."""
+
 
 def of(audit: Audit, owners: dict[tuple[str, str], str], told: Collection[str] = ()) -> Iterator[Alert]:
     """Return alerts about objectives that are met with a reservation. Each environment has one alert for each kind of
@@ -96,7 +102,8 @@ def _routine_proofs(audit: Audit, goals: Sequence[ProvenRow]) -> tuple[str, str]
     """Return the next step for RPOs that have a reservation because the drill itself took the restored backup, and a remark on it.
 
     The step is to run a drill that restores a routine backup of each service. It has the commands that run drills of the project,
-    then the command that copies drills of the catalogue, and then what must be written. A drill is not named if it restored a
+    then the command that copies drills of the catalogue, and then what must be written. Beside the command of a drill that
+    passed in the period stands what it showed. A drill is not named if it restored a
     backup that a drill had taken. For more than ``MOST_PROOFS`` services, the step names no commands. A lab may keep no routine
     backups of a service. For such a service, the step says this, and names no drill that would have to run in the lab.
     """
@@ -111,7 +118,7 @@ def _routine_proofs(audit: Audit, goals: Sequence[ProvenRow]) -> tuple[str, str]
     many = len(services) > MOST_PROOFS
     ways = f"run {what}, and write one for each service that has none" if many else _ways(audit, goals, what)
     lacks = f" (the lab keeps none of {open_findings.named(bare)})" if bare else ""
-    return f"{ways or f'run {what}'}{lacks}. {SHOWN_BY[several]}", STAYS.removeprefix("the reservation stays")
+    return f"{ways or f'run {what}'}{lacks}. {SHOWN_BY[several]}", f"{STAYS.removeprefix('the reservation stays')}. {LEFT}"
 
 
 def _ways(audit: Audit, goals: Sequence[ProvenRow], what: str) -> str:
@@ -127,7 +134,8 @@ def _ways(audit: Audit, goals: Sequence[ProvenRow], what: str) -> str:
         own, action = (run.routine, run.restoring) if run else ((), "")
         if run and (drill := next((name for name in own if (goal.environment, name) not in others), "")):
             inventory = next_steps.OWN_INVENTORY if run.without_routine else run.inventory
-            known[goal.service] = f"`{next_steps.run_again(NEUTRAL, drill, inventory)}`"
+            command = f"`{next_steps.run_again(NEUTRAL, drill, inventory)}`"
+            known[goal.service] = command + _ran(audit, goal, drill)
         elif run and run.without_routine:
             continue
         elif (drill := discovery.routine_drill(action)) and drill not in own:
@@ -141,3 +149,18 @@ def _ways(audit: Audit, goals: Sequence[ProvenRow], what: str) -> str:
     ways += [f"copy and run {'more' if ways else what}: `{NEUTRAL} init --with {','.join(copies)}`"] if copies else []
     ways += [f"write {'one' if ways else f'{what},'} for {', '.join(lacking)}"] if lacking else []
     return "; ".join(ways)
+
+
+def _ran(audit: Audit, goal: ProvenRow, drill: str) -> str:
+    """Return a remark in brackets on a passed run of ``drill`` that did not show how old a routine backup of the service is. It is
+    empty if no run of the drill passed in the period."""
+    place = (goal.environment, goal.service, drill)
+    rows = [row for row in audit.rehearsed if (row.environment, row.service, row.drill) == place and row.run]
+    if not rows:
+        return ""
+    row = rows[-1]
+    if row.loss_s is None:
+        told = "did not measure how old the backup is; add a step `backup.measure`"
+    else:
+        told = f"restored {row.taken}, {row.figure} old; run it again after the next routine backup"
+    return f" (it passed on {row.at[:10]}, but {told})"

@@ -75,7 +75,10 @@ RESERVED = "met with a reservation"
 """State of an objective whose figure is within the target, but has a sign such as ``†`` beside it (a key of ``REASONS``).
 Such an objective does not count as proven."""
 RESERVATION = f"An objective within its target that has such a mark is {RESERVED}: it does not count as proven."
-REMOVED_BY = "only a drill that restores in place a backup older than its run removes {reservation}"
+REMOVED_BY = (
+    "only a drill that restores in place a backup older than its run removes {reservation} "
+    "(documentation: drills.md, 'Restores')"
+)
 """Clause that tells how a team can get an RPO without this reservation. It is used for an RPO with the sign ``MARK`` or
 ``RECENT_MARK``.
 """
