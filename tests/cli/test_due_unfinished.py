@@ -146,7 +146,7 @@ def test_the_next_steps_do_not_speak_of_the_run_before_the_unfinished_one(shelf,
     shelf.drill("other", "every: 7d\n")
     for name in ("sample", "other"):
         shelf.result(name, "passed", timedelta(minutes=20))
-        shelf.result(name, "aborted", timedelta(minutes=15), 4)
+        stopped = shelf.result(name, "aborted", timedelta(minutes=15), 4)
     dead = shelf.open("sample", ago=timedelta(minutes=9))
     assert next_of(shelf, capsys) == [
         f"recover the unfinished run drillbook drill.recover {dead.name}",
@@ -156,8 +156,8 @@ def test_the_next_steps_do_not_speak_of_the_run_before_the_unfinished_one(shelf,
     shelf.result("other", "refused", timedelta(minutes=5), 4)
     assert next_of(shelf, capsys)[1:] == [
         "then run sample again drillbook drill sample",
-        "then run other again drillbook drill other",
-    ]
+        f"read why other was aborted drillbook report.open {stopped.name}",
+    ], "a refused run tried nothing, so it does not stand for the aborted one"
 
 
 @pytest.fixture

@@ -6,6 +6,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from drillbook.catalog import shipped_files
+from drillbook.cli import short_list
 from drillbook.errors import UsageError
 from drillbook.exits import Exit
 from drillbook.plan.schedule import State
@@ -106,6 +107,23 @@ def test_a_run_that_left_changes_is_not_hidden_by_a_refused_one(shelf):
     shelf.result("fresh", "refused", ago=2 * DAY, status=4)
     (row,) = read(shelf).rows
     assert (row.state, int(row.until_due_s)) == (State.DUE, -5 * 86400)
+
+
+@pytest.mark.parametrize("verdict", ["failed", "inconclusive", "aborted"])
+def test_a_run_that_did_not_end_well_is_not_hidden_by_a_refused_one(shelf, verdict):
+    """To start a drill again before its dead run is recovered is the natural mistake, and is refused."""
+    shelf.drill("fresh", "every: 30d\n")
+    shelf.result("fresh", ago=9 * DAY)
+    left = shelf.result("fresh", verdict, ago=5 * DAY, status=4)
+    shelf.result("fresh", "refused", ago=3 * DAY, status=4)
+    shelf.result("fresh", "refused", ago=2 * DAY, status=4)
+    (row,) = read(shelf).rows
+    assert (row.last_verdict, row.last_run) == (verdict, left.name)
+    assert short_list.must_run_again(row.last_verdict, row.state)
+    shelf.result("fresh", ago=DAY)
+    shelf.result("fresh", "refused", status=4)
+    (row,) = read(shelf).rows
+    assert (row.state, row.last_verdict) == (State.OK, "refused"), "the run before it passed"
 
 
 def test_an_overdue_drill_is_due_by_its_schedule_whatever_failed(shelf):

@@ -97,6 +97,7 @@ class Standing:
     """
 
     last: Ended
+    """The newest run. A refused run tried nothing: if the run before it did not end well, it is that run."""
     passed: Ended | None
     first: str
     """Start of the oldest run."""
@@ -106,6 +107,7 @@ class Standing:
     """Data that earlier runs lost and of which the newest run does not tell; see ``report.earlier_losses``."""
 
 
+_UNSUCCESSFUL = (Verdict.FAILED, Verdict.INCONCLUSIVE, Verdict.ABORTED)
 Standings = dict[tuple[str, str], Standing]
 """Standings. Each key is a pair: the name of the drill or suite, and the environment."""
 
@@ -130,7 +132,7 @@ def read(runs: Sequence[Path], project: Project, states: RunStates) -> Standings
         verdict, environment = head(state)
         begun_in.setdefault((name or "", environment), []).append((state, verdict == Verdict.PASSED))
         known = standings.get((name, environment))
-        if known and (known.passed or verdict == Verdict.FAILED):
+        if known and (known.passed or (verdict == Verdict.FAILED and known.last.verdict != Verdict.REFUSED)):
             failed = known.failed if known.passed else start or known.failed
             standings[name, environment] = replace(known, first=start or known.first, failed=failed)
             continue
@@ -141,7 +143,9 @@ def read(runs: Sequence[Path], project: Project, states: RunStates) -> Standings
         known = standings.get(key)
         good = ended if ended.passed else None
         failed = ended.started if ended.failed else known.failed if known else ""
-        standings[key] = replace(known or Standing(ended, good, ""), passed=good, first=ended.started, failed=failed)
+        standing = known or Standing(ended, good, "")
+        last = ended if standing.last.verdict == Verdict.REFUSED and ended.verdict in _UNSUCCESSFUL else standing.last
+        standings[key] = replace(standing, last=last, passed=good, first=ended.started, failed=failed)
     return _with_losses(standings, begun_in) if any(states[1:] for states in begun_in.values()) else standings
 
 
