@@ -26,3 +26,14 @@ def test_clocks_without_a_proven_injection_have_one_sentence_and_no_rows() -> No
         assert told in plain(text)
     assert clock_rows.left_out(samples.recorded("recovered").result) == ""
     assert clock_rows.left_out(samples.recorded("not_ready").result) == ""
+
+
+def test_the_terminal_tells_a_moment_from_a_duration_and_where_each_clock_begins() -> None:
+    view = samples.recorded("passed")
+    screen = plain(renderings.printed(summary.summary(view), 200))
+    at = clock_rows.clock_rows(view.result)[0].figure
+    assert f"Disruption at {at}, no sampling error moment of the injection, since the program began" in screen
+    assert "Verified" in screen.split("injection to the end of the verification")[0]
+    assert set(clock_rows.SPANS) == {clock.key for clock in wording.CLOCKS}
+    narrow = renderings.printed(summary.summary(view), 80)
+    assert max(map(len, narrow.splitlines())) <= 80

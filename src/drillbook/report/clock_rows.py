@@ -10,6 +10,18 @@ from drillbook.report.figures import seconds
 from drillbook.report.rows import untouched
 from drillbook.report.wording import Clock, clocks_of, measured, unmeasured, written
 
+SPANS = {
+    "disruption": "moment of the injection, since the program began",
+    "detection": "injection to the alert, or to the first bad sample",
+    "outage": "first bad sample to sustained good samples",
+    "rto": "injection to sustained good samples",
+    "restore": "start to end of the restore phase",
+    "verified": "injection to the end of the verification",
+    "waiting": "waiting for people, in total",
+    "rpo": "last write kept to last write acknowledged",
+}
+"""Short forms of ``Clock.span``, for a terminal."""
+
 
 @dataclass(frozen=True, slots=True)
 class ClockRow:
@@ -19,6 +31,16 @@ class ClockRow:
     figure: str | None
     reason: str
     exact: bool
+
+    @property
+    def span(self) -> str:
+        """Start and end of the clock in a few words."""
+        return SPANS[self.clock.key]
+
+    @property
+    def at(self) -> bool:
+        """True if the figure is a moment of the run, and not a duration."""
+        return self.clock.key == "disruption"
 
 
 def clock_rows(result: Result) -> list[ClockRow]:

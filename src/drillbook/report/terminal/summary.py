@@ -206,11 +206,11 @@ def _objective_state(row: ObjectiveRow) -> Text:
 
 
 def _clocks(view: RunView) -> RenderableType:
-    table = table_of("Clocks", "clock", "figure")
+    table = table_of("Clocks", "clock", "figure", "from, to")
     for row in clock_rows.clock_rows(view.result):
-        figure = f"{row.figure}{'  no sampling error' if row.exact else ''}"
+        figure = f"{'at ' if row.at else ''}{row.figure}{', no sampling error' if row.exact else ''}"
         missing = Text(f"? not measured: {row.reason}", style="yellow")
-        table.add_row(Text(row.clock.name), Text(figure) if row.figure else missing)
+        table.add_row(Text(row.clock.name), Text(figure) if row.figure else missing, Text(row.span))
     left_out = clock_rows.left_out(view.result)
     return Group(WholeWords(table, 2, 1), *([Prose(Text(left_out), 2, below=1)] if left_out else []))
 
