@@ -251,3 +251,15 @@ def test_hostile_names_stay_text() -> None:
     for text in (html.render(view.model_copy(update={"comparison": evil})),):
         assert "<script>" not in text
         assert "\x1b" not in text
+
+
+def test_the_durations_of_the_undo_are_not_those_of_the_steps_of_the_drill() -> None:
+    """The run was stopped within restore.1; the undo then carried out this step as a whole."""
+    stopped = samples.recorded("stopped")
+    steps = {"restore.1 postgres.restore on db-1": "restore", "backup.1 postgres.dump on db-1": "backup"}
+    paced = tuple(StepChange(step=step, slower=True, now_s=9.0, low_s=1.0, high_s=1.0, runs=1) for step in steps)
+    view = stopped.model_copy(update={"comparison": changed(paced=paced).comparison})
+    assert [row.what for row in changes.change_rows(view) if row.change.endswith("slower")] == [
+        "Step backup.1 postgres.dump on db-1"
+    ]
+    assert "1 step slower (backup.1 postgres.dump on db-1 by 8.00 s)" in changes.summary(view)

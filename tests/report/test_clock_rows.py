@@ -37,3 +37,18 @@ def test_the_terminal_tells_a_moment_from_a_duration_and_where_each_clock_begins
     assert set(clock_rows.SPANS) == {clock.key for clock in wording.CLOCKS}
     narrow = renderings.printed(summary.summary(view), 80)
     assert max(map(len, narrow.splitlines())) <= 80
+
+
+def test_the_clocks_of_phases_that_only_the_undo_finished_say_so() -> None:
+    """The run was stopped within its restore; the restore that ended is that of the undo."""
+    view = samples.recorded("stopped")
+    assert view.early_end is not None
+    assert view.early_end.later == ("restore", "verify")
+    assert [row.clock.name for row in clock_rows.of_run(view) if "undo" in row.clock.span] == [
+        "Restore (undo)",
+        "Verified (undo)",
+    ]
+    for text in (html.render(view), markdown.render(view)):
+        assert "which the undo carried out after the early end of the run" in plain(text)
+    assert "start to end of the restore phase, by the undo" in plain(renderings.printed(summary.summary(view), 200))
+    assert "undo" not in str(clock_rows.of_run(samples.recorded("passed")))

@@ -64,7 +64,7 @@ def lead(view: RunView) -> str:
         return FIRST if view.first_run else ""
     text = f"Compared with the run {one_line(known.run)} of {utc(known.started)}, which ended {one_line(known.verdict)}."
     older = [one_line(name) for name in known.older]
-    if not older or not _paced(known):
+    if not older or not _paced(view, known):
         return text
     runs, names = count(len(older), "run"), ", ".join(older)
     return f"{text} The durations of the steps are compared with the {runs} before it ({names}), too."
@@ -97,7 +97,7 @@ def summary(view: RunView) -> str:
     parts += [f"{names[key]} {text}" for key, text in told.items() if text.endswith(("longer", "shorter"))]
     new = [finding for finding in known.new_findings if not _is_expected(view, finding)]
     parts += [count(len(new), "new finding")] if new else []
-    slower, faster = ([change for change in _paced(known) if change.slower is word] for word in (True, False))
+    slower, faster = ([change for change in _paced(view, known) if change.slower is word] for word in (True, False))
     parts += [
         f"{count(number, thing)} {word}"
         for number, thing, word in (
@@ -142,7 +142,7 @@ def _rows(view: RunView, known: Comparison) -> Iterator[ChangeRow]:
         yield ChangeRow(what, "absent", "present", "new", loud=not within)
     for gone in known.gone_findings:
         yield ChangeRow(f"Finding {gone.code}: {one_line(gone.title)}", "present", *_gone(view))
-    for paced in sorted(_paced(known), key=_by, reverse=True):
+    for paced in sorted(_paced(view, known), key=_by, reverse=True):
         yield _pace(paced)
     for text in known.added:
         yield ChangeRow(f"Step {one_line(text)}", "absent", "present", "added")
@@ -307,14 +307,16 @@ def _most_changed(steps: list[StepChange], most: int) -> str:
     )
 
 
-def _paced(known: Comparison) -> list[StepChange]:
+def _paced(view: RunView, known: Comparison) -> list[StepChange]:
     """Return the steps that became slower or faster. A step is left out if the difference of its rounded durations, which
-    the report prints, is too small to count.
+    the report prints, is too small to count. Steps of the undo after an early end are left out, too: their durations are not those of
+    the steps of the drill.
     """
     return [
         change
         for change in known.paced
-        if _by(change) > least_change(rounded(change.high_s if change.slower else change.low_s))
+        if (view.early_end is None or change.step.partition(".")[0] not in view.early_end.later)
+        and _by(change) > least_change(rounded(change.high_s if change.slower else change.low_s))
     ]
 
 

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
-from drillbook.judge.result import Result
+from drillbook.judge.result import Result, RunView
 from drillbook.report import rehearsal_results, unproven_faults
 from drillbook.report.figures import seconds
+from drillbook.report.phases import UNDO
 from drillbook.report.rows import untouched
 from drillbook.report.wording import Clock, clocks_of, measured, unmeasured, written
 
@@ -21,6 +22,8 @@ SPANS = {
     "rpo": "last write kept to last write acknowledged",
 }
 """Short forms of ``Clock.span``, for a terminal."""
+UNDONE_BY = {"restore": "restore", "verified": "verify"}
+"""Phase whose end is the end of a clock, by the key of the clock."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,16 +34,29 @@ class ClockRow:
     figure: str | None
     reason: str
     exact: bool
-
-    @property
-    def span(self) -> str:
-        """Start and end of the clock in a few words."""
-        return SPANS[self.clock.key]
+    span: str
+    """Start and end of the clock in a few words."""
 
     @property
     def at(self) -> bool:
         """True if the figure is a moment of the run, and not a duration."""
         return self.clock.key == "disruption"
+
+
+def of_run(view: RunView) -> list[ClockRow]:
+    """Return the rows of ``clock_rows`` for a run. If the run ended early, and phases then ran again or for the first time to undo its
+    changes, the clocks of these phases are those of the undo, and their names and spans say so.
+    """
+    later = view.early_end.later if view.early_end else ()
+    return [
+        _of_undo(row) if UNDONE_BY.get(row.clock.key) in later and row.figure else row for row in clock_rows(view.result)
+    ]
+
+
+def _of_undo(row: ClockRow) -> ClockRow:
+    span = f"{row.clock.span}, which the undo carried out after the early end of the run"
+    clock = replace(row.clock, name=f"{row.clock.name} ({UNDO})", span=span)
+    return replace(row, clock=clock, span=f"{row.span}, by the undo")
 
 
 def clock_rows(result: Result) -> list[ClockRow]:
@@ -70,9 +86,10 @@ def _rows(result: Result) -> list[ClockRow]:
 
 def _clock(result: Result, clock: Clock) -> ClockRow:
     value, error = measured(result, clock.key)
+    span = SPANS[clock.key]
     if value is None:
         reason = unproven_faults.brief(unmeasured(result, clock.key), result)
-        return ClockRow(clock, None, reason or "the result does not contain this clock", exact=False)
+        return ClockRow(clock, None, reason or "the result does not contain this clock", exact=False, span=span)
     if error == 0:
-        return ClockRow(clock, seconds(value, 3), "", exact=True)
-    return ClockRow(clock, written(result, clock.key), "", exact=False)
+        return ClockRow(clock, seconds(value, 3), "", exact=True, span=span)
+    return ClockRow(clock, written(result, clock.key), "", exact=False, span=span)

@@ -80,7 +80,7 @@ def render(view: RunView) -> str:
             bar=bar,
             nothing=rows.nothing_measured(view),
             notes=rows.note_rows(view),
-            **_clocks(view.result),
+            **_clocks(view),
             backup_rows=rehearsal_results.rows(view.result),
             moments=rows.moment_rows(view),
             contacts=rows.contact_rows(view),
@@ -101,9 +101,9 @@ def render(view: RunView) -> str:
     )
 
 
-def _clocks(result: Result) -> dict[str, Any]:
+def _clocks(view: RunView) -> dict[str, Any]:
     """Return the rows of the clocks with the explanations of their errors, and a sentence about clocks without a row."""
-    listed = clock_rows.clock_rows(result)
+    listed, result = clock_rows.of_run(view), view.result
     return {
         "clock_rows": listed,
         "clocks_left_out": clock_rows.left_out(result),

@@ -325,7 +325,7 @@ def _clocks(view: RunView) -> str:
                 else f"not measured: {escape(row.reason)}",
                 row.clock.span,
             )
-            for row in clock_rows.clock_rows(view.result)
+            for row in clock_rows.of_run(view)
         ],
     )
 
@@ -375,7 +375,7 @@ def _glossary(view: RunView) -> str:
         f"{LATEST_NOTE} The objective of a figure that could not be measured is not verified."
     )
     errors: dict[str, list[str]] = {}
-    for row in clock_rows.clock_rows(view.result):
+    for row in clock_rows.of_run(view):
         errors.setdefault(row.clock.error, []).append(row.clock.name)
     listed = "\n".join(f"- Error of {', '.join(names)}: {error}" for error, names in errors.items())
     return f"{lead}\n\n{listed}" if listed else lead

@@ -207,7 +207,7 @@ def _objective_state(row: ObjectiveRow) -> Text:
 
 def _clocks(view: RunView) -> RenderableType:
     table = table_of("Clocks", "clock", "figure", "from, to")
-    for row in clock_rows.clock_rows(view.result):
+    for row in clock_rows.of_run(view):
         figure = f"{'at ' if row.at else ''}{row.figure}{', no sampling error' if row.exact else ''}"
         missing = Text(f"? not measured: {row.reason}", style="yellow")
         table.add_row(Text(row.clock.name), Text(figure) if row.figure else missing, Text(row.span))
