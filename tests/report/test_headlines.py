@@ -6,7 +6,7 @@ import pytest
 
 from drillbook.findings import finding
 from drillbook.judge.result import Verdict
-from drillbook.report import headlines, html, junit, markdown, rows, wording
+from drillbook.report import end_state, headlines, html, junit, markdown, rows, wording
 from tests.report import renderings, samples
 from tests.report.test_agreement import plain
 
@@ -45,7 +45,8 @@ def test_a_verification_without_an_answer_proves_nothing_either(status: str, hea
     doubtful = view.result.model_copy(update={"verdict": Verdict.INCONCLUSIVE, "reason": "no answer"})
     text = headlines.sentence(view.model_copy(update={"steps": steps, "result": doubtful}))
     assert text.startswith(head)
-    assert text.endswith("these figures do not count. No answer.")
+    assert " No answer. Recovery of database is not proven" in text
+    assert text.endswith("these figures do not count.")
 
 
 def test_a_probe_that_never_was_bad_was_not_good_again() -> None:
@@ -59,9 +60,9 @@ def test_a_probe_that_never_was_bad_was_not_good_again() -> None:
     assert "good again" not in text
 
 
-def test_a_run_whose_verification_passed_begins_with_its_recovery() -> None:
+def test_a_run_that_passed_begins_with_its_recovery() -> None:
     assert headlines.sentence(samples.passed()).startswith("The service database was disrupted at ")
-    assert headlines.sentence(samples.recorded("too_slow")).endswith("Objective missed: RTO.")
+    assert headlines.story(samples.recorded("too_slow")).startswith("The service app was disrupted at ")
 
 
 def test_the_meaning_of_a_failed_run_names_what_failed() -> None:
@@ -95,7 +96,7 @@ def test_the_body_of_an_answer_in_an_older_journal_is_no_headline(message: str, 
     text = headlines.sentence(view.model_copy(update={"steps": steps}))
     assert f"{said}. Recovery of database is not proven" in text
     result = samples.passed().result.model_copy(update={"verdict": Verdict.FAILED, "reason": f"x failed: {message}"})
-    assert headlines.sentence(samples.view(result)).endswith(f"failed: {said}.")
+    assert headlines.reason(samples.view(result)).endswith(f"failed: {said}.")
 
 
 def test_a_finding_about_an_answer_of_an_older_journal_quotes_no_body() -> None:
@@ -145,3 +146,21 @@ def test_the_only_figure_that_does_not_count_is_named(key: str) -> None:
     stopped = {"verdict": Verdict.ABORTED, "reason": "", "objectives": objectives}
     text = headlines.sentence(view.model_copy(update={"result": view.result.model_copy(update=stopped)}))
     assert text.endswith(f"; the {key.upper()} does not count.")
+
+
+def test_the_first_words_of_a_failed_run_are_the_reason() -> None:
+    slow = samples.recorded("too_slow")
+    reason = headlines.reason(slow)
+    assert reason.startswith("Objective missed: RTO (")
+    assert ", target " in reason
+    page = plain(html.render(slow).partition("<header>")[2])
+    state = end_state.lead(slow)
+    assert page.index(reason) < page.index(headlines.story(slow)) < page.index(state)
+    assert f'<p class="ending"><bdi>{reason[:20]}' in html.render(slow)
+    text = plain(markdown.render(slow)).replace("\\", "")
+    assert text.index(reason) < text.index(state)
+    for name in ("failed", "not_whole", "inconclusive"):
+        view = samples.recorded(name)
+        assert headlines.sentence(view).startswith(headlines.reason(view) or "-")
+    for name in ("passed", "stopped", "recovered", "not_ready"):
+        assert headlines.reason(samples.recorded(name)) == ""

@@ -4,35 +4,61 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from drillbook.judge import shortfall
+from drillbook.judge import shortfall, verdicts
 from drillbook.judge.later_steps import lasting
 from drillbook.judge.result import Result, RunView, StepView
 from drillbook.judge.verdicts import Verdict
 from drillbook.report import own_commands, rehearsal_results, remarks, unproven_faults
 from drillbook.report.figures import count, one_line, seconds, utc_time
 from drillbook.report.objective_figures import in_run
-from drillbook.report.wording import measured, unmeasured, without_body, written
+from drillbook.report.rows import rows_of
+from drillbook.report.wording import MISSED, measured, unmeasured, without_body, written
 
 FIGURES = ("rto", "rpo")
+JUDGED = (Verdict.FAILED, Verdict.INCONCLUSIVE)
+"""Verdicts whose reason is the first sentence of a report."""
 NOT_PASSED = {"failed": "failed", "error": "could not be carried out", "unverified": "could not be carried out"}
 """Words for a verification that did not pass, by the status of its step."""
 
 
 def sentence(view: RunView) -> str:
-    """Return the result of the run in sentences, from measured figures only."""
+    """Return the result of the run in sentences, from measured figures only. The reason for a failure comes first."""
+    return " ".join(filter(None, (reason(view), story(view))))
+
+
+def reason(view: RunView) -> str:
+    """Return the reason why a run failed or is inconclusive, as a sentence. The result is empty for every other run."""
+    if view.result.verdict not in JUDGED:
+        return ""
+    said = _with_figures(_reason(view.result), view.result)
+    if "disruption" not in view.timeline.marks or not (step := _not_passed(view)):
+        return said
+    told = one_line(view.result.reason).startswith(f"{one_line(step.result.id)} ")
+    return " ".join(filter(None, (_verification(step), "" if told else said)))
+
+
+def _with_figures(said: str, result: Result) -> str:
+    """Return the sentence ``said`` with the figures and targets of the objectives that the run missed, if it says no more than their
+    names."""
+    missed = [row for row in rows_of(result) if row.state == MISSED and row.measured_s is not None]
+    if not missed or not said.startswith(verdicts.MISSED.capitalize()):
+        return said
+    named = [f"{f'{row.short} ' if len(missed) > 1 else ''}{row.measured}, target {row.target}" for row in missed]
+    return f"{said.rstrip('.')} ({'; '.join(named)})."
+
+
+def story(view: RunView) -> str:
+    """Return the result of the run in sentences, without the sentence that ``reason`` returns."""
     result, marks = view.result, view.timeline.marks
     service = one_line(result.service)
-    tail = "" if result.verdict is Verdict.PASSED else _reason(result)
+    tail = "" if result.verdict in (Verdict.PASSED, *JUDGED) else _reason(result)
     if "disruption" not in marks:
         return " ".join(
             filter(None, (_not_disrupted(view), tail, *(unproven_faults.story(view, fault) for fault in result.faults)))
         )
     at = utc_time(view.zero, marks["disruption"])
-    if step := _not_passed(view):
-        parts = _unproven(result, f"Recovery of {service} is not proven: it was disrupted at {at}", marks)
-        head = _verification(step)
-        told = one_line(result.reason).startswith(f"{one_line(step.result.id)} ")
-        return " ".join(filter(None, (head, _join(parts), "" if told else tail)))
+    if _not_passed(view):
+        return _join(_unproven(result, f"Recovery of {service} is not proven: it was disrupted at {at}", marks))
     undone = ", by the undo of the stopped run" if _undone(view) else ""
     parts = [_recovery(result, f"The service {service} was disrupted at {at}", marks) + undone, _loss(result)]
     if result.verdict is Verdict.ABORTED:
@@ -46,7 +72,7 @@ def _not_passed(view: RunView) -> StepView | None:
     When several steps did not pass, return the step that the reason of the verdict names, or else the first step. Return
     None when there is no such step, and for every verdict except failed and inconclusive.
     """
-    if view.result.verdict not in (Verdict.FAILED, Verdict.INCONCLUSIVE):
+    if view.result.verdict not in JUDGED:
         return None
     failed = [step for step in view.steps if step.phase == "verify" and step.result.status in NOT_PASSED]
     named = [step for step in failed if view.result.reason.startswith(f"{step.result.id} ")]

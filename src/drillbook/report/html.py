@@ -72,7 +72,8 @@ def render(view: RunView) -> str:
         .render(
             view=view,
             result=view.result,
-            sentence=headlines.sentence(view),
+            reason=headlines.reason(view),
+            story=headlines.story(view),
             residue=wording.residue(view.result),
             findings=residue_state.findings(view, rows.findings_of(view.result)),
             closed=closed(view.result),

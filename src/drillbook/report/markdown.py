@@ -45,8 +45,7 @@ def render(view: RunView) -> str:
     parts = [
         f"# {escape(result.title)}",
         _verdict(str(result.verdict), wording.residue(result), result.exit),
-        escape(end_state.lead(view)),
-        escape(headlines.sentence(view)),
+        *map(escape, _first(view)),
         "" if view.recoveries else escape(end_state.details(view)),
         escape(wording.explained(result)),
         *_tolerated(view),
@@ -74,6 +73,12 @@ def render(view: RunView) -> str:
         *run_record.section(view),
     ]
     return "\n\n".join(part for part in parts if part) + "\n"
+
+
+def _first(view: RunView) -> list[str]:
+    """Return the first paragraphs: the reason for a failure, or else the state at the end of the run, comes first."""
+    reason, story, state = headlines.reason(view), headlines.story(view), end_state.lead(view)
+    return [reason, story, state] if reason else [state, story]
 
 
 def render_suite(suite: SuiteResult, views: Sequence[RunView]) -> str:
