@@ -365,7 +365,9 @@ def test_a_drill_refused_because_of_a_dead_run_is_run_again_after_the_recovery(t
 
     def steps():
         found = [alert for alert in alerts(audited(book)) if alert.topic is Topic.RUN_AGAIN]
-        return {alert.about: alert.step for alert in found if " ended " in alert.text}
+        return {
+            alert.about: alert.step for alert in found if " ended " in alert.text or " was left unfinished " in alert.text
+        }
 
     assert steps()["api-b in lab"].startswith(f"Recover that run first: drillbook drill.recover {dead.id}")
     recover = f"recover the run with `drillbook drill.recover {dead.id}`, then run it again: `drillbook drill api-a`"
@@ -393,4 +395,4 @@ def test_a_run_that_left_changes_says_that_its_controller_died(tmp_path):
     audit = audited(book)
     audit = replace(audit, runs=tuple(replace(run, residue=("a change",)) for run in audit.runs))
     (text,) = [alert.text for alert in briefing.of(audit, LEAST_ALERTS) if alert.text.startswith("api-a")]
-    assert text.startswith("api-a in lab ended aborted on 2026-02-10, because its controller died; left changes"), text
+    assert text.startswith("api-a in lab was left unfinished on 2026-02-10, because its controller died; left changes"), text

@@ -50,6 +50,15 @@ def test_unfinished_is_only_a_run_that_still_needs_a_recovery(book):
         words = told[name].replace("`", "")
         assert f"unfinished; recover it: {command}" in words
         assert f"{NO_END}, unfinished; recover it: {command}" in words
+        assert "1 unfinished" in words, "as the index and the lists count it"
+        assert "1 aborted" not in words
+    assert "unfinished on 2026-02-10" in told["summary"].partition("Needs attention")[2]
+    assert "**unfinished**" in markdown.render(audited(book))
+    assert 'data-verdict="unfinished"' in html.render(audited(book))
+    for name in ("html", "md", "summary"):
+        assert "sample in lab was left unfinished on 2026-02-10" in told[name]
+        assert "ended aborted" not in told[name]
+    assert content.as_data(audited(book))["verdicts"] == {"aborted": 1}, "the JSON is unchanged"
     assert "drillbook drill.recover" in told["summary"]
     assert "recovered since" not in "".join(told.values())
 

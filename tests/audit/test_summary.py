@@ -957,7 +957,7 @@ def test_an_aborted_run_is_explained(tmp_path):
     book.run("2026-01-10T09:00:00").good().close()
     terms = dict(summary_terms.of(summary.service_rows(audited(book))))
     assert "Aborted" not in terms
-    book.run("2026-02-10T09:00:00").fault().close()
+    book.run("2026-02-10T09:00:00").fault().resumed("2026-02-11T09:00:00").close()
     page = plain(summary.render(audited(book)))
     assert "aborted on 2026-02-10" in page
     assert (

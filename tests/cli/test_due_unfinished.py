@@ -7,9 +7,12 @@ from datetime import timedelta
 
 import pytest
 
-from drillbook.cli import due
+from drillbook.cli import due, overview
+from drillbook.journal.journal import FILE, read
+from drillbook.judge.judge import judge
 from drillbook.project.project import Project
-from tests.cli.test_overview import Shelf
+from drillbook.report import publish
+from tests.cli.test_overview import Shelf, announce
 from tests.cli.test_stop import BREAK, started
 from tests.program import Folder, step
 
@@ -199,3 +202,25 @@ def test_after_its_recovery_every_list_shows_the_findings_of_a_killed_run(killed
     assert any(line.startswith("! = open findings of medium severity or higher") for line in lines)
     page = (killed.root / "reports" / "index.html").read_text()
     assert page.count('<span class="why state unverified short">! 1 ') == 3, "at the top, in its drill and in the runs"
+
+
+def test_the_report_of_an_unfinished_run_does_not_change_the_word_for_it(shelf, capsys):
+    """`invoke report` writes its result with the verdict `aborted`, which it gets only after its recovery."""
+    shelf.lab(ago=timedelta(days=1))
+    dead = announce(shelf, shelf.open("sample", ago=timedelta(minutes=9)))
+    view = judge(read(dead / FILE))
+    assert (view.result.verdict, view.result.finished) == ("aborted", None)
+    publish.write_run(dead, view)
+    publish.write_index(Project(shelf.root).reports)
+    due.show(Project(shelf.root), dry=True)
+    waiting = capsys.readouterr().out
+    overview.drills(Project(shelf.root))
+    listed = capsys.readouterr().out
+    overview.runs(Project(shelf.root))
+    page = (Project(shelf.root).reports / "index.html").read_text()
+    for text in (waiting, listed, capsys.readouterr().out, page):
+        assert "unfinished" in text
+        assert "aborted" not in text.rpartition("</style>")[2]
+    assert 'data-verdict="unfinished"' in page
+    assert f"recover the unfinished run drillbook drill.recover {dead.name}" in " ".join(waiting.split())
+    assert "residue" not in page.partition("<tbody>")[2], "as before the report was written"

@@ -20,12 +20,12 @@ from drillbook.audit.objective_states import ProvenRow, proven
 from drillbook.audit.period import Period
 from drillbook.audit.records import Record, Stray, first_runs
 from drillbook.audit.rehearsal_figures import RehearsedRow, noted, rehearsed
-from drillbook.audit.run_rows import RunRow, changes_left, run_row
+from drillbook.audit.run_rows import RunRow, changes_left, counted, run_row
 from drillbook.audit.suites import Suite, missing_runs
 from drillbook.audit.timelines import Known
 from drillbook.audit.trend import Plot
 from drillbook.judge.outlook import Outlook
-from drillbook.judge.verdicts import Verdict
+from drillbook.judge.verdicts import UNFINISHED, Verdict
 from drillbook.project.needed_inventories import Inventories
 from drillbook.project.retirements import Retirement
 from drillbook.project.schedule_record import Entry
@@ -35,7 +35,7 @@ from drillbook.report.folders import suite_of
 from drillbook.report.wording import NOT_VERIFIED, of_environment
 from drillbook.values import canonical, digest
 
-ORDER = (*map(str, Verdict), NOT_VERIFIED)
+ORDER = (*map(str, Verdict), UNFINISHED, NOT_VERIFIED)
 INCOMPLETE = "The record of the period is incomplete, so there may have been more runs than it shows."
 
 
@@ -232,7 +232,7 @@ def _without_retired(made: Audit, gone: tuple[Retirement, ...]) -> Audit:
         retired=gone,
         coverage=covered,
         proven=tuple(retired.proven(made.proven, gone)),
-        sentence=_sentence(made.runs, made.verdicts, covered),
+        sentence=_sentence(made.runs, covered),
     )
 
 
@@ -245,14 +245,13 @@ def _of_journals(
     whole = not any(problem.breaking for problem in problems)
     evidence = tuple(evidence_row(run, followed) for run in runs)
     rows = tuple(run_row(run) for run in runs)
-    verdicts = _verdicts(rows)
     covered = coverage.coverage(runs, earlier, period, today)
     rehearsals = tuple(rehearsed(runs))
     return Audit(
         period=period,
         whole=whole,
-        sentence=_sentence(rows, verdicts, covered),
-        verdicts=verdicts,
+        sentence=_sentence(rows, covered),
+        verdicts=_verdicts(rows),
         problems=_sorted(problems),
         elsewhere=tuple(elsewhere),
         unanchored=tuple(chain.unanchored(runs, followed, assurance.anchored)),
@@ -304,22 +303,22 @@ def _sorted(problems: Sequence[Problem]) -> tuple[Problem, ...]:
     )
 
 
-def _sentence(rows: Sequence[RunRow], verdicts: dict[str, int], covered: Sequence[CoverageRow]) -> str:
+def _sentence(rows: Sequence[RunRow], covered: Sequence[CoverageRow]) -> str:
     """Describe the runs, their verdicts, exempt services, and changes that are not recorded as undone."""
     if not rows:
         text = "No run began in this period, so nothing was proven."
     else:
-        text = f"{runs_sentence(rows, verdicts)} {services.exempt_sentence(covered)}".rstrip()
+        text = f"{runs_sentence(rows)} {services.exempt_sentence(covered)}".rstrip()
     return f"{text} {changes_left(rows)}".rstrip()
 
 
-def runs_sentence(rows: Sequence[RunRow], verdicts: Mapping[str, int]) -> str:
+def runs_sentence(rows: Sequence[RunRow]) -> str:
     """Return a sentence with the number of runs, drills, environments and verdicts."""
     if not rows:
         return "No run began in this period."
     drills, places = len({row.drill for row in rows}), len({row.environment for row in rows})
     what = f"{count(len(rows), 'run')} of {count(drills, 'drill')}{f' in {places} environments' if places > 1 else ''}"
-    return f"{what}: {', '.join(f'{number} {verdict}' for verdict, number in verdicts.items())}."
+    return f"{what}: {counted(rows, ORDER)}."
 
 
 def _capacity(runs: Sequence[Record]) -> tuple[CapacityRow, ...]:

@@ -6,7 +6,8 @@ from dataclasses import dataclass
 
 from drillbook.audit.chain import Chain
 from drillbook.audit.records import Record
-from drillbook.audit.run_rows import CLOSED, RECOVERED, UNFINISHED, recover
+from drillbook.audit.run_rows import CLOSED, RECOVERED, recover
+from drillbook.judge.verdicts import UNFINISHED
 from drillbook.report.figures import utc_minute
 
 NO_END = "chain intact, but without the end of the run"

@@ -163,7 +163,7 @@ def _finding(drill: tuple[str, str, str], code: str, where: Sequence[_Run], newe
     elif newest.verdict == Verdict.PASSED:
         state = "not seen again"
     else:
-        state = f"unknown: the newest run ended {newest.verdict}"
+        state = f"unknown: the newest run {newest.outcome}"
     title = CATALOGUE[code].title if code in CATALOGUE and not allowed else worst.title
     return FindingRow(
         code,

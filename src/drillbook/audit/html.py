@@ -136,7 +136,7 @@ def _choices(audit: Audit) -> dict[str, list[str]]:
     """Return the values that a reader can choose in the filters above the tables of runs and findings."""
     severities = {row.severity for row in audit.shown_findings}
     return {
-        "verdicts": sorted({row.verdict for row in audit.runs}),
+        "verdicts": sorted({row.shown for row in audit.runs}),
         "drills": sorted({row.drill for row in audit.runs}),
         "environments": sorted({row.environment for row in audit.runs}),
         "operators": sorted({row.operator for row in audit.runs}),

@@ -185,7 +185,7 @@ def _ended(row: RunRow) -> str:
 
 def _verdict(row: RunRow) -> str:
     left = ", with residue, closed" if row.closed else ", with residue" if row.residue else ""
-    return f"**{row.verdict}**{left}{f', {row.beside}' if row.beside else ''}"
+    return f"**{row.shown}**{left}{f', {row.beside}' if row.beside else ''}"
 
 
 def _not_passed(audit: Audit) -> list[str]:

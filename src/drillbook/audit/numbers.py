@@ -34,10 +34,10 @@ def runs(audit: Audit) -> str:
     """
     known = {drill.name: Known(drill.suite, _asked(audit, drill)) for drill in audit.drills}
     if not audit.runs or all(drill.suite for drill in known.values()):
-        return content.runs_sentence(audit.runs, audit.verdicts)
+        return content.runs_sentence(audit.runs)
     drills, places = {run.drill for run in audit.runs}, len({run.environment for run in audit.runs})
     where = f" in {places} environments" if places > 1 else ""
-    verdicts = ", ".join(f"{number} {verdict}" for verdict, number in audit.verdicts.items())
+    verdicts = run_rows.counted(audit.runs, content.ORDER)
     text = f"{project_drills.ran(drills, known)}, in {count(len(audit.runs), 'run')}{where}: {verdicts}."
     suites = {drill_of(folder.rpartition("/")[2]) for folder in audit.suites}
     never = project_drills.never(drills | suites, known, NOT_IN_PERIOD if audit.outside else NEVER_RAN)

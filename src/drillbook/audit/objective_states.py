@@ -288,7 +288,7 @@ def _why(record: Record, row: ObjectiveRow, wanted: float, *, before: bool) -> s
     if row.uncounted:
         return row.uncounted.removeprefix(f"{DOES_NOT_COUNT}: ")
     if record.verdict != Verdict.PASSED:
-        return ended(record.verdict)
+        return ended(record.shown)
     if not objective_proof.within(row.measured_s, row.error_s, wanted):
         return f"the figure is above the present target of {seconds(wanted)}"
     return "a later run failed without verifying the objective"
@@ -316,7 +316,7 @@ def _notes(key: str, stands: Standing, decides: Record | None, newest: Record, r
         later = runs[stands.reserved]
         yield f"the run of {_day(later)} met this objective with a reservation: {_marked(later, key)}"
     if newest is not decides and newest.verdict != Verdict.PASSED:
-        yield f"the newest run ended {newest.verdict} on {_day(newest)}"
+        yield f"the newest run {newest.outcome} on {_day(newest)}"
     elif newest is not decides and key not in targets_of(newest):
         yield "the newest run passed, but does not have this objective"
 

@@ -19,6 +19,7 @@ from drillbook.journal.run_state import RunState, RunStates
 from drillbook.judge.figures import session
 from drillbook.judge.judge import judge
 from drillbook.judge.result import Result
+from drillbook.judge.verdicts import UNFINISHED, shown
 from drillbook.plan.plan import digest_of
 from drillbook.report import residue_state
 from drillbook.report.folders import start_in, suite_of
@@ -118,6 +119,18 @@ class Record:
         there are ``doubts``.
         """
         return str(self.result.verdict) if self.result and not self.damage and not self.doubts else NOT_VERIFIED
+
+    @property
+    def shown(self) -> str:
+        """Word for the verdict, which is ``unfinished`` for a run that still needs a recovery because its controller died."""
+        return shown(self.verdict, self.reason, self.result.finished if self.result else "")
+
+    @property
+    def outcome(self) -> str:
+        """Verb with the verdict, such as ``ended aborted``. It is ``is unfinished`` for a run that still needs a recovery because its
+        controller died.
+        """
+        return f"is {UNFINISHED}" if self.shown == UNFINISHED else f"ended {self.verdict}"
 
     @property
     def reason(self) -> str:

@@ -223,7 +223,7 @@ def _restores(record: Record) -> Iterator[StepResult]:
 def _newest(newest: Record, passed: Record) -> tuple[str, ...]:
     if newest is passed:
         return ()
-    return (f"the newest run ended {newest.verdict} on {(newest.started or '')[:10] or 'an unknown day'}",)
+    return (f"the newest run {newest.outcome} on {(newest.started or '')[:10] or 'an unknown day'}",)
 
 
 def _row(

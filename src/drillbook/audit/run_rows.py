@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from urllib.parse import quote
@@ -10,17 +11,15 @@ from drillbook.audit.coverage import row_of
 from drillbook.audit.records import IN_PROGRESS, Record, planned_services
 from drillbook.installation.program_name import NEUTRAL, as_called
 from drillbook.journal.run_files import PAGE
-from drillbook.judge.verdicts import CONTROLLER_DIED, MISSED, Verdict
+from drillbook.judge.verdicts import CONTROLLER_DIED, MISSED, UNFINISHED, Verdict, shown
 from drillbook.language.lists import listed
 from drillbook.report import next_steps, open_findings, rehearsal_results, remarks
 from drillbook.report.figures import count, link, utc_minute
 from drillbook.report.rows import findings_of, settled_rows, settled_sentence
 from drillbook.report.wording import NOT_VERIFIED, without_body
 
-RECOVERED, CLOSED, UNFINISHED = "recovered since", "closed since", "unfinished"
-"""Words for a run that a later recovery completed, for a run whose remaining changes a person closed, and for a run whose
-controller died and that still needs a recovery.
-"""
+RECOVERED, CLOSED = "recovered since", "closed since"
+"""Words for a run that a later recovery completed, and for a run whose remaining changes a person closed."""
 
 MOST_LEFT = 2
 """Largest number of runs that the sentence about changes that are not undone names."""
@@ -88,10 +87,19 @@ class RunRow:
         return f"{figure}{self.rpo_mark}: {remarks.not_proven(self.rpo_mark, said)}"
 
     @property
+    def shown(self) -> str:
+        """Word for the verdict, which is ``unfinished`` for a run that still needs a recovery because its controller died."""
+        return shown(self.verdict, self.reason, self.finished)
+
+    @property
     def ended(self) -> str:
-        """Verb with the verdict, such as ``ended failed``. It is ``began`` for a run that was in progress."""
+        """Verb with the verdict, such as ``ended failed``. It is ``began`` for a run that was in progress, and ``was left unfinished``
+        for one that still needs a recovery because its controller died.
+        """
         if self.reason == IN_PROGRESS:
             return "began"
+        if self.shown == UNFINISHED:
+            return f"was left {UNFINISHED}"
         return "was not run here" if self.verdict == Verdict.NOT_RUN else f"ended {self.verdict}"
 
     @property
@@ -101,7 +109,7 @@ class RunRow:
         """
         if self.recovered:
             return f"{RECOVERED}, {utc_minute(self.recovered)} UTC{self._to_undo}"
-        if not self.finished and self.reason == CONTROLLER_DIED:
+        if self.shown == UNFINISHED:
             return f"{UNFINISHED}; recover it: {recover(self.run)}"
         return ""
 
@@ -237,6 +245,12 @@ def _state(record: Record, key: str) -> str:
     """
     row = row_of(record, key)
     return "" if row is None else NOT_VERIFIED if row.uncounted else row.state
+
+
+def counted(rows: Iterable[RunRow], order: Iterable[str]) -> str:
+    """Return the number of runs with each verdict, such as ``6 passed, 1 unfinished``. ``order``: order of the words."""
+    numbers = Counter(row.shown for row in rows)
+    return ", ".join(f"{numbers[word]} {word}" for word in order if numbers[word])
 
 
 def changes_left(rows: Sequence[RunRow]) -> str:

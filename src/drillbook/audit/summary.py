@@ -175,7 +175,8 @@ def _row(audit: Audit, covered: CoverageRow) -> ServiceRow:
     worst = max(newest.values(), key=lambda run: (badness(states[run.run]), run.started), default=None)
     goals = [row for row in audit.proven if (row.environment, row.service) == key]
     counted = [row for row in goals if not row.by_probe]
-    state = states[worst.run] if worst else cells[-1] if cells else NEVER
+    state = worst.shown if worst and states[worst.run] == worst.verdict else ""
+    state = state or (states[worst.run] if worst else cells[-1] if cells else NEVER)
     seen = [row for row in each_open(audit.findings) if row.environment == covered.environment and row.drill in newest]
     return ServiceRow(
         service=covered.service,

@@ -141,7 +141,7 @@ def _point(record: Record, key: str, frame: _Frame) -> Point:
     row = row_of(record, key)
     x, ground = frame.x(at), frame.y(0)
     if row is None or row.measured_s is None:
-        return Point(x, ground, ground, ground, "none", f"{at:%Y-%m-%d}: no figure, the run ended {record.verdict}")
+        return Point(x, ground, ground, ground, "none", f"{at:%Y-%m-%d}: no figure, the run {record.outcome}")
     if row.lost:
         return Point(
             x, ground, ground, ground, "none", f"{at:%Y-%m-%d}: no figure for the whole loss: {row.marked}, {row.said}"

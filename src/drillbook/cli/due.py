@@ -26,7 +26,7 @@ from drillbook.cli.console import console, stdout
 from drillbook.cli.overview import day, until
 from drillbook.installation.program_name import program
 from drillbook.journal.run_state import RunState, RunStates
-from drillbook.judge.verdicts import Verdict
+from drillbook.judge.verdicts import UNFINISHED, Verdict
 from drillbook.language.lists import listed
 from drillbook.plan.permitted import only_in
 from drillbook.plan.schedule import State
@@ -165,8 +165,8 @@ def _entries(rows: Sequence[DueRow], width: int) -> list[short_list.Entry]:
 
 
 def _entry(row: DueRow, lines: int) -> short_list.Entry:
-    if row.last_verdict == short_list.UNFINISHED:
-        return short_list.Entry(-2, short_list.UNFINISHED, lines)
+    if row.last_verdict == UNFINISHED:
+        return short_list.Entry(-2, UNFINISHED, lines)
     if short_list.must_run_again(row.last_verdict, row.state):
         return short_list.Entry(-1, short_list.AGAIN, lines)
     if due_steps.is_kept_by_older_run(row):
@@ -222,7 +222,7 @@ def summary(states: Due, unfinished: Collection[due_unfinished.Subject] = ()) ->
     planned = [row for row in states.rows if row.drill and row.drill not in states.unscheduled]
     apart = [row for row in planned if due_unfinished.is_apart(row, unfinished)]
     again = [row for row in planned if short_list.must_run_again(row.last_verdict, row.state) and row not in apart]
-    numbers = {short_list.UNFINISHED: len(apart), short_list.AGAIN: len(again)}
+    numbers = {UNFINISHED: len(apart), short_list.AGAIN: len(again)}
     apart += again
     numbers |= {str(state): sum(row.state is state and row not in apart for row in planned) for state in due.URGENCY}
     said = ", ".join(f"{number} {state}" for state, number in numbers.items() if number)

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 from drillbook.cli import short_list
 from drillbook.installation.program_name import program
-from drillbook.judge.verdicts import Verdict
+from drillbook.judge.verdicts import UNFINISHED, Verdict
 from drillbook.plan.schedule import State
 from drillbook.project import estate
 from drillbook.project.due import DueRow
@@ -56,8 +56,8 @@ def _recovery(rows: Sequence[DueRow], project: Project, recover: Steps) -> list[
     other drills and suites. If the most urgent of these was refused, the report of the refused run is not suggested, because
     this report only names the unfinished runs.
     """
-    dead = [row for row in rows if row.last_verdict == short_list.UNFINISHED]
-    rows = [row for row in rows if row.last_verdict != short_list.UNFINISHED]
+    dead = [row for row in rows if row.last_verdict == UNFINISHED]
+    rows = [row for row in rows if row.last_verdict != UNFINISHED]
     row = _most_urgent(rows)
     repeated = [row for row in dead if row.drill and not row.needs][:MOST_AGAIN]
     refused = [row] if row and row.last_verdict == Verdict.REFUSED and not row.needs else []

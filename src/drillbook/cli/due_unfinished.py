@@ -7,8 +7,9 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 
-from drillbook.cli.short_list import UNFINISHED
+from drillbook.cli import open_runs
 from drillbook.journal.run_state import RunState
+from drillbook.judge.verdicts import UNFINISHED
 from drillbook.plan.schedule import State
 from drillbook.project.due import DueRow
 from drillbook.sdk.run_names import RUN_ID, drill_of
@@ -18,11 +19,11 @@ Subject = tuple[str, str]
 
 
 def subjects(dead: Sequence[RunState]) -> frozenset[Subject]:
-    """Return the drills of the unfinished runs among ``dead``, and the suites that started these runs. A run that has a
-    result, and only left changes, is not unfinished."""
+    """Return the drills of the unfinished runs among ``dead``, and the suites that started these runs. A run that ended, and only
+    left changes, is not unfinished."""
     named = set()
     for state in dead:
-        if not state.result.as_object():
+        if open_runs.is_unfinished(state):
             place = _environment(state)
             suite = state.folder.parent.name
             names = [state.folder.name, *([suite] if RUN_ID.fullmatch(suite) else [])]

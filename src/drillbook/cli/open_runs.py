@@ -14,6 +14,7 @@ from drillbook.errors import DrillbookError
 from drillbook.exits import Exit
 from drillbook.installation.program_name import program
 from drillbook.journal.run_state import RunState, RunStates
+from drillbook.judge.verdicts import UNFINISHED, shown
 from drillbook.project.newest_runs import Ended, Standing
 from drillbook.project.project import Project
 from drillbook.report import folders
@@ -162,9 +163,15 @@ def to_recover(dead: Sequence[RunState]) -> list[tuple[str, str]]:
     from drillbook.report import dead_runs  # noqa: PLC0415  keeps start-up fast
 
     return [
-        ("undo the remaining changes" if state.result.as_object() else dead_runs.RECOVER, _undo(state.folder.name))
+        (dead_runs.RECOVER if is_unfinished(state) else "undo the remaining changes", _undo(state.folder.name))
         for state in dead[:MOST]
     ]
+
+
+def is_unfinished(state: RunState) -> bool:
+    """Return True for a run without an end, also if `invoke report` wrote its result."""
+    result = state.result.as_object()
+    return not result or shown("", str(result.get("reason")), result.get("finished")) == UNFINISHED
 
 
 def _undo(run: str) -> str:

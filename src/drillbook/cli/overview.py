@@ -25,7 +25,7 @@ from drillbook.installation.program_name import program
 from drillbook.journal import damaged
 from drillbook.journal.journal import FILE
 from drillbook.journal.run_state import RunStates
-from drillbook.judge.verdicts import Verdict
+from drillbook.judge.verdicts import UNFINISHED, Verdict
 from drillbook.plan.schedule import State
 from drillbook.project import due, newest_runs, run_index, schedules
 from drillbook.project.due import DueRow
@@ -92,9 +92,7 @@ def _summary(wanted: Sequence[Scheduled], newest: Mapping[str, Standing], due_ro
     unfinished run, must run again, cannot be read, are due now, or have no schedule.
     """
     lasts = {each.name: newest[each.name].last for each in wanted if each.name in newest}
-    passed, dead = (
-        [last.verdict for last in lasts.values()].count(word) for word in (Verdict.PASSED, short_list.UNFINISHED)
-    )
+    passed, dead = ([last.verdict for last in lasts.values()].count(word) for word in (Verdict.PASSED, UNFINISHED))
     again = sum(bool(_again(each, lasts.get(each.name), due_rows.get(each.name))) for each in wanted)
     now = sum(each.name in due_rows and due_rows[each.name].is_due for each in wanted)
     bare = sum(not (each.every or each.planned_by or each.broken) for each in wanted)
@@ -371,7 +369,7 @@ def _print_runs(runs: Sequence[tuple[Path, bool]], states: RunStates, out: Conso
 
 def _shape(verdict: str, result: Ended | None) -> Text:
     shape = Text(verdict, style=WORDS.get(verdict, ""))
-    if result and verdict != "journal lost":
+    if result and verdict not in ("journal lost", UNFINISHED):
         shape.append(_left(result), style="" if result.settled else "bold red")
         reservation_marks.add(shape, result.marks, result.beside)
     return shape

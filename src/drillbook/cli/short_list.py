@@ -16,7 +16,7 @@ from rich.text import Text
 
 from drillbook.exits import Exit
 from drillbook.installation.program_name import program
-from drillbook.judge.verdicts import Verdict
+from drillbook.judge.verdicts import UNFINISHED, Verdict
 from drillbook.plan.schedule import State
 from drillbook.report.terminal.prose import Prose
 
@@ -36,8 +36,6 @@ than this, even if the output then does not fit on a small terminal.
 TERMINAL = 24
 """Number of lines of a small terminal. The last of them is needed for the prompt."""
 Item = TypeVar("Item")
-UNFINISHED = "unfinished"
-"""Word for the newest run of a drill whose controller died, until somebody recovers this run."""
 AGAIN = "must run again"
 """Word for drills for which ``must_run_again`` is true, and for their number."""
 WORDS = {

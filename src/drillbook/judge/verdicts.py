@@ -13,6 +13,12 @@ MISSED = "objective missed: "
 """Beginning of the reason of the verdict, if the run missed objectives. Their names follow."""
 
 
+UNFINISHED = "unfinished"
+"""Word that lists, the index and the audit show in place of the verdict of a run whose controller died, until somebody recovers
+this run. After that, they show its verdict, and that it was recovered.
+"""
+
+
 class Verdict(StrEnum):
     """Verdict of a run. The table ``EXIT`` gives the exit status of each verdict."""
 
@@ -33,3 +39,10 @@ EXIT = {
     Verdict.ABORTED: Exit.REFUSED,
     Verdict.NOT_RUN: Exit.UNVERIFIED,
 }
+
+
+def shown(verdict: str, reason: str, finished: str | None) -> str:
+    """Return the word to show for the verdict of a run; see ``UNFINISHED``. ``reason``: reason of the verdict. ``finished``: end of
+    the run or of its recovery, as a ``result.json`` contains it.
+    """
+    return UNFINISHED if reason == CONTROLLER_DIED and not finished else verdict

@@ -12,7 +12,7 @@ from drillbook.installation.program_name import as_called, program
 from drillbook.journal.run_files import PAGE
 from drillbook.judge.later_steps import lasting
 from drillbook.judge.result import Objective
-from drillbook.judge.verdicts import Verdict
+from drillbook.judge.verdicts import UNFINISHED, Verdict, shown
 from drillbook.report import (
     index_attention,
     index_notice,
@@ -29,7 +29,7 @@ from drillbook.report.audit_pages import AuditPages
 from drillbook.report.earlier_losses import superseded
 from drillbook.report.figures import count, lasted, link, moment, one_line, took
 from drillbook.report.folders import begun
-from drillbook.report.index_entries import RUNNING, UNFINISHED, DrillTrends, IndexEntry, Known, Point, Row, Trend
+from drillbook.report.index_entries import RUNNING, DrillTrends, IndexEntry, Known, Point, Row, Trend
 from drillbook.report.objective_figures import drawn, in_run
 from drillbook.report.recovery_steps import Recovered
 from drillbook.report.shortened import shortened
@@ -43,6 +43,7 @@ MOST_POINTS = 24
 """Largest number of runs in a drawing."""
 MOST_REASON = 240
 """Largest length of the reason of a run that did not pass, in characters."""
+DIED = "did not end: its controller died"
 KINDS = {wording.MET: "dot", remarks.RESERVED: "reserved", wording.MISSED: "over", wording.NOT_VERIFIED: "gap"}
 """Words for the shape of a point in a trend. The key of each entry is the state of the objective. The word is also the CSS
 class of the point.
@@ -72,12 +73,7 @@ def unfinished(
     if alive:
         verdict, note = RUNNING, f"in progress when this page was written; to see if it still is: `{program()} drill.list`"
     else:
-        verdict, note = (
-            UNFINISHED,
-            "did not end: its controller died"
-            if children
-            else f"did not end: its controller died; recover it: `{program()} drill.recover {run}`",
-        )
+        verdict, note = UNFINISHED, DIED if children else _died(run)
     return IndexEntry(
         run=run,
         kind="suite" if children else "drill",
@@ -96,6 +92,10 @@ def unfinished(
     )
 
 
+def _died(run: str) -> str:
+    return f"{DIED}; recover it: `{program()} drill.recover {run}`"
+
+
 def _entry(
     result: Mapping[str, Any], folder: str, recoveries: Mapping[str, Recovered], children: tuple[IndexEntry, ...] = ()
 ) -> IndexEntry:
@@ -110,8 +110,9 @@ def _entry(
         name=str(result[kind]),
         title=str(result["title"]),
         environment=str(result["environment"]),
-        verdict=str(result["verdict"]),
-        exit=int(result["exit"]),
+        verdict=(word := shown(str(result["verdict"]), str(result.get("reason") or ""), result.get("finished"))),
+        note=_died(str(result["run"])) if word == UNFINISHED else "",
+        exit=Exit.UNVERIFIED if word == UNFINISHED else int(result["exit"]),
         started=str(result["started"]),
         seconds=lasted(str(result["started"]), known.end or result.get("finished")),
         recovered=str(result.get("finished") or "") if known.end else "",

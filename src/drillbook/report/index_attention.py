@@ -11,9 +11,9 @@ from dataclasses import dataclass
 
 from drillbook.exits import Exit
 from drillbook.installation.program_name import program
-from drillbook.judge.verdicts import Verdict
+from drillbook.judge.verdicts import UNFINISHED, Verdict
 from drillbook.report import dead_runs, wording
-from drillbook.report.index_entries import RUNNING, UNFINISHED, DrillTrends, IndexEntry, Row
+from drillbook.report.index_entries import RUNNING, DrillTrends, IndexEntry, Row
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,15 +8,16 @@ from dataclasses import dataclass, field
 from drillbook.exits import Exit
 from drillbook.findings import Finding
 from drillbook.judge.result import Objective
+from drillbook.judge.verdicts import UNFINISHED
 from drillbook.report import open_findings, rehearsal_results
 from drillbook.report.earlier_losses import Loss, told
 from drillbook.report.remarks import Remark
 from drillbook.report.rows import ObjectiveRow
 
-UNFINISHED, RUNNING = "unfinished", "running"
-"""Words for a run without a result: its controller died, or it is in progress."""
+RUNNING = "running"
+"""Word for a run in progress."""
 UNKNOWN = {UNFINISHED: "not known: the run did not end", RUNNING: "not known yet"}
-"""Texts in place of the figures of a run without a result. The key of each entry is the verdict."""
+"""Texts in place of the figures of a run without an end. The key of each entry is the verdict."""
 LEAST_POINTS = 3
 """Smallest number of runs in a drawing. Two runs show no trend."""
 

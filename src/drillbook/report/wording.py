@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 
 from drillbook.inventory.protection import DOCKER_LAB, LAB, is_protected
 from drillbook.judge.result import Objective, Result
-from drillbook.judge.verdicts import Verdict
+from drillbook.judge.verdicts import UNFINISHED, Verdict
 from drillbook.report import remarks
 from drillbook.report.figures import against, figure, one_line
 from drillbook.report.objective_figures import ends_with_sample, in_run
@@ -37,6 +37,7 @@ ENDINGS: dict[str, str] = {
     Verdict.INCONCLUSIVE: "was inconclusive",
     Verdict.REFUSED: "was refused",
     Verdict.ABORTED: "was aborted",
+    UNFINISHED: "did not end",
 }
 """Words that follow "the run" in a sentence about the end of a run. The key of each entry is the verdict."""
 NOT_BEGUN: dict[str, str] = {Verdict.REFUSED: "refused", Verdict.NOT_RUN: "not run here"}
