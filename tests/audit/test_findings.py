@@ -127,3 +127,24 @@ def test_a_finding_that_each_run_has_again_says_what_closes_it(book):
         f"Next: {one.step}: let the drill also restore the data that is newer than the backup, for example from an "
         "archived log, and run the drill again. "
     ), "the audit says how"
+
+
+def test_an_unfinished_run_is_no_open_finding_after_its_recovery_and_a_refusal_is_counted_nowhere(book):
+    """Lists and the index count only findings of a run that began. The summary counts the same."""
+    dead = book.run("2026-02-10T09:00:00").fault().close()
+    way = finding("unfinished-run", title=dead.id, measured="unfinished").model_dump(mode="json")
+    refused = book.run("2026-02-10T10:00:00")
+    refused.add(1.0, "ended.early", why="refused", message="a run is not finished", findings=[way]).end().close()
+
+    def told():
+        audit = audited(book)
+        (row,) = [row for row in audit.findings if row.code == "unfinished-run"]
+        (service,) = [row for row in summary.service_rows(audit) if row.state == "refused"]
+        (alert,) = [alert for alert in alerts(audit) if " ended refused " in alert.text]
+        assert service.beside == ""
+        assert "finding" not in alert.text
+        return row
+
+    assert (told().state, told().open_now) == ("open", 1)
+    dead.resumed("2026-02-11T09:00:00").close()
+    assert (told().state, told().open_now) == ("the unfinished run was recovered since", 0)

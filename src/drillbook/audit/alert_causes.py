@@ -27,7 +27,7 @@ from drillbook.audit.alert import (
     urgency,
 )
 from drillbook.audit.content import Audit
-from drillbook.audit.findings import FindingRow, each_open
+from drillbook.audit.findings import RECOVERED_SINCE, FindingRow, each_open
 from drillbook.audit.missed_drills import NEVER, NEVER_RAN, MissedRow
 from drillbook.audit.records import IN_PROGRESS
 from drillbook.audit.rehearsal_figures import RehearsedRow
@@ -37,9 +37,9 @@ from drillbook.installation.program_name import NEUTRAL, as_called
 from drillbook.judge.verdicts import CONTROLLER_DIED, Verdict
 from drillbook.language.lists import leading
 from drillbook.project.schedule_record import NOT_BEGUN
-from drillbook.report import consequences, dead_runs, next_steps, open_findings
+from drillbook.report import consequences, next_steps, open_findings
 from drillbook.report.figures import kinds_of
-from drillbook.report.wording import NOT_VERIFIED, SHORT, badness
+from drillbook.report.wording import SHORT, badness
 
 MOST_TITLES = 2
 RESIDUE = "residue"
@@ -174,7 +174,7 @@ def _again(audit: Audit, key: tuple[str, str], run: RunRow) -> tuple[str, bool]:
     if run.reason == IN_PROGRESS:
         return "repeat the audit after the run has ended", False
     rows = [row for row in audit.findings if (row.environment, row.drill) == key and row.code != RESIDUE]
-    recovered = [row for row in rows if _recovered_since(audit, row)]
+    recovered = [row for row in rows if row.state == RECOVERED_SINCE]
     died = run.reason == CONTROLLER_DIED  # nothing else is to be corrected before the drill is repeated
     first = _first_step(row for row in rows if row not in recovered and (row.code == reservations.LACKING or not died))
     other = next_steps.named_inventory(run.reason) if run.verdict == Verdict.NOT_RUN else ""
@@ -187,19 +187,8 @@ def _again(audit: Audit, key: tuple[str, str], run: RunRow) -> tuple[str, bool]:
     if first:
         return f"{first}. After the correction: {again}", False
     if recovered:
-        return f"the unfinished run was recovered since; run the drill again: {again}", True
+        return f"{RECOVERED_SINCE}; run the drill again: {again}", True
     return (f"run it again: {again}", True) if _was_stopped(run) else (f"mend the cause, then {again}", False)
-
-
-def _recovered_since(audit: Audit, row: FindingRow) -> bool:
-    """Return True if the finding says that a drill was refused because of unfinished runs, and all these runs have been
-    recovered since. If one of these runs is outside of the period, its recovery is unknown, and the result is False.
-    """
-    done = {
-        run.run for run in audit.runs if run.finished and run.verdict != NOT_VERIFIED and (run.closed or not run.residue)
-    }
-    names = {text.partition(": ")[0] for text in row.texts}
-    return row.code == dead_runs.CODE and bool(names) and names <= done
 
 
 def _was_stopped(run: RunRow) -> bool:
@@ -209,9 +198,11 @@ def _was_stopped(run: RunRow) -> bool:
 
 def _known(audit: Audit, key: tuple[str, str], run: RunRow) -> Iterator[str]:
     """Yield more facts about a drill whose newest run did not pass: its open findings of medium severity or higher, the day
-    since which it is overdue, and the days on which its objectives were last proven.
+    since which it is overdue, and the days on which its objectives were last proven. The findings of a run that never began are
+    the reasons for this, and are not counted.
     """
-    if rows := _open(audit, key):
+    rows = _open(audit, key)
+    if rows and open_findings.is_listed(run.verdict):
         since = min(row.first_seen for row in rows)[:10]
         lost = "".join(
             f", {title}" for title in dict.fromkeys(row.title for row in rows if row.code in open_findings.DATA_LOSS)

@@ -6,7 +6,7 @@ finding.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Sequence, Set
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,14 +15,16 @@ from drillbook.audit.records import Record
 from drillbook.findings import CATALOGUE, Finding, Severity
 from drillbook.judge.verdicts import Verdict
 from drillbook.language.lists import listed
-from drillbook.report import remedies
+from drillbook.report import dead_runs, remedies
 from drillbook.report.figures import count
 from drillbook.report.open_findings import DATA_LOSS, NOT_COUNTED, WITHIN, recovered_later
 from drillbook.report.rows import each_finding, findings_of
-from drillbook.report.wording import SHORT
+from drillbook.report.wording import NOT_VERIFIED, SHORT
 
 SEVERITIES = tuple(map(str, Severity))
 MOST_TEXTS = 3
+RECOVERED_SINCE = "the unfinished run was recovered since"
+"""State of a finding which says that a drill was refused because of unfinished runs, if all these runs have been recovered."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,7 +131,7 @@ def findings(runs: Sequence[Record]) -> list[FindingRow]:
     """Return one row for each finding code in each drill, the most severe first. The field ``state`` of a row tells whether the
     newest run still has the finding.
     """
-    rows = []
+    rows, done = [], {record.run for record in runs if _nothing_left(record)}
     for drill, mine in by_drill(runs).items():
         seen: dict[str, list[_Run]] = {}
         for record in mine:
@@ -137,7 +139,7 @@ def findings(runs: Sequence[Record]) -> list[FindingRow]:
                 run = _Run(record, tuple(each_finding(record.result)), tuple(findings_of(record.result)))
                 for finding in record.result.every_finding:
                     seen.setdefault(finding.code, []).append(run)
-        rows += [_finding(drill, code, where, mine[-1]) for code, where in sorted(seen.items())]
+        rows += [_finding(drill, code, where, mine[-1], done) for code, where in sorted(seen.items())]
     return sorted(rows, key=_rank)
 
 
@@ -145,8 +147,17 @@ def _rank(row: FindingRow) -> tuple[int, bool, str, str, str]:
     return SEVERITIES.index(row.severity), row.code not in DATA_LOSS, row.code, row.environment, row.drill
 
 
-def _finding(drill: tuple[str, str, str], code: str, where: Sequence[_Run], newest: Record) -> FindingRow:
-    """Return the row of one finding code. ``where``: the run of each finding with this code, the oldest first."""
+def _nothing_left(record: Record) -> bool:
+    """Return True for a run that ended or was recovered, and whose changes were all undone, or closed by a person."""
+    result = record.result
+    if result is None or not result.finished or record.verdict == NOT_VERIFIED:
+        return False
+    return bool(result.settled) or not result.residue
+
+
+def _finding(drill: tuple[str, str, str], code: str, where: Sequence[_Run], newest: Record, done: Set[str]) -> FindingRow:
+    """Return the row of one finding code. ``where``: the run of each finding with this code, the oldest first. ``done``: runs of
+    the period that left nothing to recover."""
     runs = list({run.record.folder: run for run in where}.values())
     last = runs[-1].record
     open_now = last is newest
@@ -159,7 +170,7 @@ def _finding(drill: tuple[str, str, str], code: str, where: Sequence[_Run], newe
     worst = min(items, key=lambda finding: SEVERITIES.index(finding.severity))
     allowed = worst.severity == Severity.INFORMATION
     if open_now:
-        state = _allowed(newest) if allowed else _recovered(items) or "open"
+        state = _allowed(newest) if allowed else _recovered(items, done) or "open"
     elif newest.verdict == Verdict.PASSED:
         state = "not seen again"
     else:
@@ -208,9 +219,14 @@ def _own(code: str, runs: Sequence[_Run], newest: Record) -> dict[str, Any]:
     }
 
 
-def _recovered(items: Sequence[Finding]) -> str:
+def _recovered(items: Sequence[Finding], done: Set[str]) -> str:
     """Return a text which says that `drill.recover` undid the changes later. It is returned only if this is true for all
-    findings in ``items``; otherwise the result is empty."""
+    findings in ``items``; otherwise the result is empty. If an unfinished run is outside of the period, its recovery is unknown.
+    ``done``: runs that left nothing to recover.
+    """
+    unfinished = dead_runs.in_the_way(items)
+    if unfinished and all(item.code == dead_runs.CODE for item in items) and done >= set(unfinished):
+        return RECOVERED_SINCE
     recoveries = [recovered_later([item.title]) for item in items]
     return recoveries[-1] if recoveries and all(recoveries) else ""
 

@@ -177,7 +177,9 @@ def _row(audit: Audit, covered: CoverageRow) -> ServiceRow:
     counted = [row for row in goals if not row.by_probe]
     state = worst.shown if worst and states[worst.run] == worst.verdict else ""
     state = state or (states[worst.run] if worst else cells[-1] if cells else NEVER)
-    seen = [row for row in each_open(audit.findings) if row.environment == covered.environment and row.drill in newest]
+    last = {run.drill: run.verdict for run in audit.runs if (run.environment, run.service) == key}
+    began = {drill for drill, verdict in last.items() if open_findings.is_listed(verdict)}
+    seen = [row for row in each_open(audit.findings) if row.environment == covered.environment and row.drill in began]
     return ServiceRow(
         service=covered.service,
         environment=covered.environment,
