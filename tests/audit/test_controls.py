@@ -43,7 +43,7 @@ def test_each_control_counts_the_runs_that_have_its_evidence(mixed):
         assert not one.runs or one.shows.endswith(" Not counted: 1 run refused."), "a refused run tried nothing"
         assert bool(one.runs and one.without) == one.lacks.startswith("Without this evidence: ")
     assert control(mixed, "A1.2").runs == (samples.passed().result.run,)
-    assert "restored content: postgres-lost." in control(mixed, "A1.2").shows
+    assert "restored content: postgres-lost (1 of 2 runs)." in control(mixed, "A1.2").shows
     assert {runs[run] for run in control(mixed, "CP-10").runs} == {"passed"}
     assert {runs[run] for run in control(mixed, "CP-4").runs} == {"passed", "failed"}
     assert {runs[run] for run in control(mixed, "CP-4").without} == {"aborted", "inconclusive"}

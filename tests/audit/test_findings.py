@@ -16,6 +16,7 @@ from drillbook.report import open_findings, rows
 from tests.audit import stories
 from tests.audit.stories import ACKS, SAMPLES
 from tests.audit.test_chain import audited
+from tests.audit.test_told_of_runs import kept
 from tests.report.test_agreement import plain
 
 ROW = FindingRow("backup-shrunken", "high", "A title", "lab", "sample", 1, 1, "2026-03-10", "2026-03-10", "open", "", 1)
@@ -148,3 +149,9 @@ def test_an_unfinished_run_is_no_open_finding_after_its_recovery_and_a_refusal_i
     assert (told().state, told().open_now) == ("open", 1)
     dead.resumed("2026-02-11T09:00:00").close()
     assert (told().state, told().open_now) == ("the unfinished run was recovered since", 0)
+
+
+def test_the_title_of_a_service_that_was_not_good_again_names_the_end_of_a_killed_run(book):
+    """Its verification did not end, so neither the title nor the text speaks of it."""
+    (row,) = [row for row in kept(book, "still_broken").findings if row.code == "not-recovered"]
+    assert row.title == "The service was not good again when the run ended"

@@ -1,6 +1,7 @@
 """Missed drills in an audit: computed from the schedules in the journals, not from the current drill files."""
 
 import re
+from dataclasses import replace
 from datetime import UTC, date, datetime
 
 import pytest
@@ -13,10 +14,14 @@ from drillbook.cli import audit as desk
 from drillbook.journal.run_state import RunState, RunStates
 from drillbook.plan.schedule import State
 from drillbook.project import due, finished_runs, newest_runs, recorded_schedules, schedule_record, schedules
+from drillbook.project.needed_inventories import Inventories, Listed
 from drillbook.project.project import Project
 from drillbook.project.schedule_record import NOT_BEGUN, Entry
+from drillbook.project.schedules import Scheduled
 from drillbook.report import publish
+from drillbook.values import Duration
 from tests.audit.stories import REHEARSE, SITE, Book
+from tests.audit.test_assurance import EMPTY
 from tests.judge.story import DRILL
 from tests.plan.test_planner import HOSTS
 from tests.report.test_agreement import plain
@@ -300,6 +305,29 @@ def test_a_drill_that_never_ran_is_missing_in_the_environments_of_the_record_alo
     assert where("docker-lab", "lab") == "docker-lab"
     assert where("production") == "lab or staging", "one of them suffices"
     assert where("lab", "production", retired={"lab"}) == "staging"
+
+
+def test_a_drill_whose_services_are_in_another_inventory_never_ran_there_and_not_in_the_lab():
+    """`drill.list` lists it as a drill that needs another inventory, so the audit must not name it an omission of the lab."""
+    wanted = Scheduled("volume", services=("files",), environments=("lab", "staging"), every=Duration.parse("30d"))
+    lab = Listed("lab", "lab", True, frozenset(["api"]))
+    docker = Listed("docker", "docker-lab", True, frozenset(["files"]))
+    own = Listed("shop", "staging", False, frozenset(["files"]))
+
+    def row(*listed):
+        (found,) = never_ran([wanted], {("sample", "lab")}, (), inventories=Inventories("lab", listed))
+        return found.environment, found.needs
+
+    assert row(lab, docker) == ("docker-lab", "the inventory docker")
+    assert row(lab, docker, own) == ("staging", "the inventory shop")
+    assert row(lab) == ("any", "an inventory with the service files")
+    assert row(replace(lab, services=frozenset(["files"])), docker) == ("lab", "")
+    assert row(docker) == ("lab", ""), "the record has a lab, and the project has no inventory of it"
+    (found,) = never_ran([wanted], {("sample", "lab")}, (), inventories=Inventories("lab", (lab, docker)))
+    assert found.why.endswith("has no such run; it needs the inventory docker")
+    other = replace(found, drill="other", needs="")
+    (alert,) = [alert for alert in alerts(replace(EMPTY, missed=(found, other))) if "never ran" in alert.text]
+    assert alert.step == "run them (`drillbook drill.due --all` lists them; 1 of them needs another inventory)"
 
 
 def test_a_drill_that_ran_in_staging_alone_never_ran_in_production(tmp_path):

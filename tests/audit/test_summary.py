@@ -810,23 +810,23 @@ def test_the_row_names_the_drills_on_which_the_recovery_point_does_not_rest(tmp_
     """A service may be fully proven by the RPO of one drill: its row says which other drills set none."""
     book = Book(tmp_path)
     book.run("2026-01-10T09:00:00").good().close()
-    assert "sets none" not in plain(summary.render(audited(book)))
+    assert "sets no RPO" not in plain(summary.render(audited(book)))
     book.run("2026-01-11T09:00:00", drill="api-down", text=DOWN).good().close()
     audit = audited(book)
     (row,) = [row for row in summary.service_rows(audit) if row.service == "api"]
     assert (row.good, row.without_rpo, row.set_by) == (
         True,
         ("api-down",),
-        "of writes to other services; it keeps no data of its own; api-down sets none",
+        "measured by writes to other services, as this one keeps no data; api-down sets no RPO",
     )
-    assert replace(row, without_rpo=("a", "b"), keeps_data=True).set_by == "a and b set none"
+    assert replace(row, without_rpo=("a", "b"), keeps_data=True).set_by == "a and b set no RPO"
     page = plain(summary.render(audit))
     assert (
-        f"target {row.rpo.target}, sampleof writes to other services; it keeps no data of its own; api-down sets none"
+        f"target {row.rpo.target}, samplemeasured by writes to other services, as this one keeps no data; api-down sets no RPO"
         in page
     )
     stored = replace(audit, coverage=tuple(replace(row, keeps_data=True) for row in audit.coverage))
-    assert "keeps no data of its own" not in plain(summary.render(stored))
+    assert "this one keeps no data" not in plain(summary.render(stored))
     timed = replace(audit, proven=tuple(goal for goal in audit.proven if goal.key != "rpo"))
     assert {row.set_by for row in summary.service_rows(timed)} == {""}, "the row says that no drill has an RPO objective"
 

@@ -319,7 +319,9 @@ def _of_never_ran(audit: Audit, never: Sequence[MissedRow]) -> Iterator[Alert]:
         if len(group) == 1:
             step = f"{run}: {undrilled_services.command(audit, place, group[0].drill)}"
         else:
-            step = f"{run} (`{NEUTRAL} drill.due --all` lists them)"
+            apart = sum(bool(missed.needs) for missed in group)
+            needs = f"; {apart} of them {'needs' if apart == 1 else 'need'} another inventory" if apart else ""
+            step = f"{run} (`{NEUTRAL} drill.due --all` lists them{needs})"
         otherwise = f"; or take {place} out of `guard.environments`" if place else ""
         yield Alert(text, step, when=AT_ONCE, topic=Topic.NEVER_RAN, otherwise=otherwise)
 

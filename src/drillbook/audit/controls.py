@@ -192,11 +192,11 @@ def _bearing(control: Control, begun: Sequence[Record], shown: Sequence[Record],
     folders = {record.folder for record in shown}
     without = [run for run in begun if run.folder not in folders]
     told = f"{_taken(control, shown)}{_reserved(control, begun)}{apart}"
-    shows = f"{len(shown)} of {count(len(begun), 'run')} {words}: {_drills(shown)}.{told}"
+    shows = f"{len(shown)} of {count(len(begun), 'run')} {words}: {_drills(shown, begun)}.{told}"
     return replace(
         control,
         shows=shows if shown else f"Nothing: no run of the period {words}.{_reserved(control, begun)}",
-        lacks=f"Without this evidence: {_drills(without)}." if shown and without else "",
+        lacks=f"Without this evidence: {_drills(without, begun)}." if shown and without else "",
         runs=tuple(record.run for record in shown),
         without=tuple(record.run for record in without),
     )
@@ -227,12 +227,20 @@ def _taken(control: Control, shown: Sequence[Record]) -> str:
     return text
 
 
-def _drills(runs: Sequence[Record]) -> str:
+def _drills(runs: Sequence[Record], every: Sequence[Record] = ()) -> str:
     """Return the names of the drills of ``runs``. If a drill has several runs, their number is added to the name of the
-    drill.
+    drill. ``every``: more runs, so that a drill with only a part of its runs in ``runs`` has both numbers, such as ``1 of 2 runs``.
     """
+    totals = Counter(run.drill for run in every)
     numbers = sorted(Counter(run.drill for run in runs).items())
-    names = [name if number == 1 else f"{name} ({number} runs)" for name, number in numbers]
+    names = [
+        f"{name} ({number} of {totals[name]} runs)"
+        if totals[name] > number
+        else f"{name} ({number} runs)"
+        if number > 1
+        else name
+        for name, number in numbers
+    ]
     more = len(names) - MOST_DRILLS
     if more <= FEW:
         return ", ".join(names)

@@ -17,7 +17,7 @@ from drillbook.judge.verdicts import Verdict
 from drillbook.language.lists import listed
 from drillbook.report import dead_runs, remedies
 from drillbook.report.figures import count
-from drillbook.report.open_findings import DATA_LOSS, NOT_COUNTED, WITHIN, recovered_later
+from drillbook.report.open_findings import AT_END, DATA_LOSS, NOT_COUNTED, WITHIN, recovered_later
 from drillbook.report.rows import each_finding, findings_of
 from drillbook.report.wording import NOT_VERIFIED, SHORT
 
@@ -175,7 +175,7 @@ def _finding(drill: tuple[str, str, str], code: str, where: Sequence[_Run], newe
         state = "not seen again"
     else:
         state = f"unknown: the newest run {newest.outcome}"
-    title = CATALOGUE[code].title if code in CATALOGUE and not allowed else worst.title
+    title = _title(worst) if code in CATALOGUE and not allowed else worst.title
     return FindingRow(
         code,
         str(worst.severity),
@@ -194,6 +194,15 @@ def _finding(drill: tuple[str, str, str], code: str, where: Sequence[_Run], newe
         items[-1].remedy,
         **_own(code, runs, newest),
     )
+
+
+def _title(item: Finding) -> str:
+    """Return the title of the catalogue for ``item``. For a run whose verification did not end, it names the end of the run, as in the
+    report of this run; see ``open_findings.at_end``.
+    """
+    known = CATALOGUE[item.code].title
+    told = (known.replace(recorded, shown) for recorded, shown in AT_END.items())
+    return next((title for title in told if title != known and item.title.startswith(title)), known)
 
 
 def _allowed(newest: Record) -> str:

@@ -11,7 +11,7 @@ hide that the drill was overdue.
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime, time
 
 from drillbook.audit.period import Period
@@ -71,6 +71,10 @@ class MissedRow:
     elsewhere: str = ""
     """Other environments in which the drill or suite ran, although it never ran in ``environment``. It is empty when there
     are no such environments.
+    """
+    needs: str = ""
+    """Text about another inventory that a drill which never ran needs, such as ``the inventory docker``. It is empty for any
+    other drill.
     """
     retired: bool = False
     """True when the span ends with the retirement of the drill, not with a run."""
@@ -144,8 +148,24 @@ def never_ran(
             ]
         elif not there and schedule.name not in named and not _unmet(schedule, "", inventories):
             places = {place for place in {*used, *(schedule.environments or ())} if _unmet(schedule, place, inventories)}
-            added.append(_never_ran(schedule, _where(schedule, used, {*retired, *places})))
+            added.append(_nowhere(schedule, used, {*retired, *places}, inventories))
     return added
+
+
+def _nowhere(
+    schedule: Scheduled, used: Collection[str], without: Collection[str], inventories: Inventories | None
+) -> MissedRow:
+    """Return the row of a drill that never ran in any environment. If no environment of the record has its services, the row tells
+    which inventory it needs. ``without``: see ``_where``.
+    """
+    permitted = [place for place in sorted(used) if place and place not in without and may_run(schedule, place)]
+    known = {place: inventories.elsewhere(schedule, place) if inventories else None for place in permitted}
+    lacking = [found for found in known.values() if found]
+    if lacking and all(known.values()):
+        place, needs = lacking[0]
+        row = _never_ran(schedule, place or "any")
+        return replace(row, why=f"{row.why}; it needs {needs}", needs=needs)
+    return _never_ran(schedule, _where(schedule, used, {*without, *(place for place, found in known.items() if found)}))
 
 
 def ran_in(records: Sequence[Record], suites: Sequence[Suite]) -> set[Ran]:

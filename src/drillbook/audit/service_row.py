@@ -13,7 +13,7 @@ from drillbook.report import open_findings
 from drillbook.report.figures import one_line
 
 NEVER = "never drilled"
-OF_OTHERS = "of writes to other services; it keeps no data of its own"
+OF_OTHERS = "measured by writes to other services, as this one keeps no data"
 """Text beside the RPO of a service of a kind that stores no data."""
 
 
@@ -92,7 +92,7 @@ class ServiceRow:
         """
         texts = [] if self.keeps_data or not self.rpo else [OF_OTHERS]
         if self.without_rpo:
-            texts.append(f"{open_findings.named(self.without_rpo)} set{'s' * (len(self.without_rpo) == 1)} none")
+            texts.append(f"{open_findings.named(self.without_rpo)} set{'s' * (len(self.without_rpo) == 1)} no RPO")
         return "; ".join(texts)
 
     @property

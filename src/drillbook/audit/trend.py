@@ -163,7 +163,7 @@ def _point(record: Record, key: str, frame: _Frame) -> Point:
 
 
 def _apart(points: Sequence[Point]) -> tuple[Point, ...]:
-    """Move marks that touch each other aside, so that two marks do not read as a third one. The order of the marks is kept.
+    """Move marks that touch each other to the right, so that two marks do not read as a third one. The order of the marks is kept.
     Marks that touch each other over more than ``SPREAD`` are not moved.
     """
     moved = list(points)
@@ -171,7 +171,7 @@ def _apart(points: Sequence[Point]) -> tuple[Point, ...]:
         first, last = points[group[0]].x, points[group[-1]].x
         width = min(GAP * (len(group) - 1), SPREAD)
         if last - first < width:
-            begin = min(max((first + last - width) / 2, LEFT), WIDTH - RIGHT - width)
+            begin = min(first, WIDTH - RIGHT - width)  # never before the tick of its month
             for place, at in enumerate(group):
                 moved[at] = replace(points[at], x=begin + place * width / (len(group) - 1))
     return tuple(moved)
