@@ -107,9 +107,8 @@ verify:
   - postgres.matches: {service: database, manifest: "{{ dump.manifest }}"}
 ```
 
-A fault may also be repaired from a backup that the team takes itself, if backups of this kind can be restored in place
-([Backup methods](backup-methods.md)). The run is refused right before the fault when the restore would lose more than
-`rpo`:
+A fault may also be repaired from a backup that the team takes itself, if backups of this kind can be restored in place ([Backup
+methods](backup-methods.md)). The run is refused right before the fault when the restore would lose more than `rpo`:
 
 ```yaml
 objectives: {rpo: 26h}
@@ -121,8 +120,14 @@ restore:
   - backup.restore: {service: database, from: nightly}
 ```
 
-Some systems restore a part of the data in place, such as one table:
-[Break and restore your own PostgreSQL](own-postgres.md#drop-a-table).
+Such a drill proves the RPO of your routine backups. A drill that takes the restored backup itself, like those of the lab, meets its
+RPO only with a *reservation*, which reports show by the mark †: after a real failure, the newest routine backup counts, and it is
+older. No shipped drill removes this reservation. Write the drill above for a test environment: [Break and restore your own
+PostgreSQL](own-postgres.md#lose-the-data) has a whole one. The reservation may also stay: it only tells how the figure was measured,
+and a rehearsal such as `routine-database` shows how old a routine backup is. More: [the backup as a
+gate](safety.md#the-backup-as-a-gate).
+
+Some systems restore a part in place, such as one table: [Break and restore your own PostgreSQL](own-postgres.md#drop-a-table).
 
 A command may also be the fault. It then has `effect: fault`, and two further commands. The command `proof` ends with 0
 while the fault is active, and with 1 when the fault is gone. The command `undo` undoes the fault. For a fault that only
