@@ -160,12 +160,12 @@ def _nowhere(
     """
     permitted = [place for place in sorted(used) if place and place not in without and may_run(schedule, place)]
     known = {place: inventories.elsewhere(schedule, place) if inventories else None for place in permitted}
-    lacking = [found for found in known.values() if found]
+    lacking = [place for place in known.values() if place]
     if lacking and all(known.values()):
-        place, needs = lacking[0]
-        row = _never_ran(schedule, place or "any")
+        environment, needs = lacking[0]
+        row = _never_ran(schedule, environment or "any")
         return replace(row, why=f"{row.why}; it needs {needs}", needs=needs)
-    return _never_ran(schedule, _where(schedule, used, {*without, *(place for place, found in known.items() if found)}))
+    return _never_ran(schedule, _where(schedule, used, {*without, *(place for place in known if known[place])}))
 
 
 def ran_in(records: Sequence[Record], suites: Sequence[Suite]) -> set[Ran]:
