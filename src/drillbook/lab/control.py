@@ -18,6 +18,7 @@ from drillbook.errors import LabError
 from drillbook.lab import identity, monitoring, processes, programs, serve, supervision
 from drillbook.lab.folder import begin, checked, empty, failure, locked
 from drillbook.lab.layout import ADDRESS, BLOCK, HOSTS, PORTS, Lab, default_folder, lookup, weed_sockets
+from drillbook.sdk.host import printable
 
 __all__ = ["Component", "Lab", "LabStatus", "default_folder", "down", "lookup", "status", "up"]
 
@@ -200,7 +201,7 @@ def _launch(folder: Path, mode: str, how: str, *module: str) -> None:
         timeout=30,
     )
     if done.returncode != 0:
-        raise LabError(f"the lab could not be started: {done.stderr.strip()[-800:]}")
+        raise LabError(f"the lab could not be started: {printable(done.stderr.strip(), limit=800)}")
 
 
 def _lines(path: Path) -> list[str]:

@@ -13,6 +13,7 @@ from drillbook.errors import LabError
 from drillbook.installation import extras
 from drillbook.lab import backups
 from drillbook.lab.layout import ADDRESS, Lab, put
+from drillbook.sdk.host import printable
 
 SETTINGS = """\
 # --- Drillbook's lab ---
@@ -83,5 +84,5 @@ def create(lab: Lab, host: str) -> None:
     ]
     done = subprocess.run(argv, capture_output=True, text=True, stdin=subprocess.DEVNULL, check=False, env=dict(os.environ))
     if done.returncode != 0:
-        raise LabError(f"initdb failed: {done.stderr.strip()[-800:]}")
+        raise LabError(f"initdb failed: {printable(done.stderr.strip(), limit=800)}")
     put(data / "postgresql.conf", (data / "postgresql.conf").read_text(encoding="utf-8") + settings(lab, host))

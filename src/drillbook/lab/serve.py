@@ -21,6 +21,7 @@ import asyncssh
 from drillbook.errors import LabError
 from drillbook.lab import database, monitoring, processes, programs, sshd, supervision
 from drillbook.lab.layout import ADDRESS, HOSTS, Lab, put
+from drillbook.sdk.host import printable
 
 HEALTHY_WITHIN = 30.0
 
@@ -123,7 +124,7 @@ async def _seed(lab: Lab, environment: dict[str, str]) -> None:
     )
     output, _ = await process.communicate()
     if process.returncode != 0:
-        raise LabError(f"the content of the lab cannot be created: {output.decode('utf-8', 'replace')[-2000:]}")
+        raise LabError(f"the content of the lab cannot be created: {printable(output, limit=2000)}")
 
 
 async def _until_healthy(lab: Lab) -> None:

@@ -98,7 +98,7 @@ def remove() -> None:
     ids = docker("image", "ls", "-q", f"{NAME}/*").stdout.split()
     if ids and (done := docker("image", "rm", "-f", *dict.fromkeys(ids), within=120)).returncode != 0:
         raise LabError(
-            f"the engine did not remove the lab's images: {printable(done.stderr)[-300:]}",
+            f"the engine did not remove the lab's images: {printable(done.stderr, limit=300)}",
             hint="another lab may use the images: invoke lab.down --kind docker in its project",
         )
 
@@ -183,9 +183,9 @@ def _make_base() -> None:
         done = subprocess.run([*argv, str(archive)], capture_output=True, text=True, check=False, timeout=900)
         if done.returncode != 0:
             raise LabError(
-                f"mmdebstrap failed: {printable(done.stderr)[-800:]}",
+                f"mmdebstrap failed: {printable(done.stderr, limit=800)}",
                 hint=f"run the build as root, or set {CHOICE} to an image of Debian 13 on this machine",
             )
         imported = docker("import", "--change", 'CMD ["/bin/bash"]', str(archive), BASE, within=300)
         if imported.returncode != 0:
-            raise LabError(f"the base image cannot be imported: {printable(imported.stderr)[-300:]}")
+            raise LabError(f"the base image cannot be imported: {printable(imported.stderr, limit=300)}")

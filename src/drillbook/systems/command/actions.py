@@ -55,7 +55,7 @@ class Check(Read):
         facts: Facts = {"exit": output.exit, "stdout": _text(output.stdout), "stderr": _text(output.stderr)}
         if output.exit != 0:
             ended = f"signal {output.signal}" if output.signal else f"status {output.exit}"
-            said = (facts["stderr"] or facts["stdout"])[-300:]
+            said = printable(facts["stderr"] or facts["stdout"], limit=300)
             raise StepFailed(
                 f"{self.service} is not healthy: `{shown(service.check)}` ended with {ended}\n{said}".rstrip(),
                 facts=facts,

@@ -17,7 +17,7 @@ from typing import Any
 from drillbook.errors import CouldNotVerify, NotReady, StepFailed
 from drillbook.findings import finding
 from drillbook.sdk.action import Context, Undo
-from drillbook.sdk.host import Output
+from drillbook.sdk.host import Output, printable
 from drillbook.systems.docker.client import PROJECT, Place, engine, passing, place, status_of
 from drillbook.systems.docker.manifest import Root
 from drillbook.systems.docker.undo import tool
@@ -241,7 +241,7 @@ class Volume:
         output = self.ctx.run(*self.helper(_IS_KEPT, self.ctx.run_id))
         said = output.text.strip()
         if not output.ok or said not in (_KEPT, _NONE):
-            why = output.stderr.decode("utf-8", "replace").strip()[-400:]
+            why = printable(output.stderr.strip(), limit=400)
             raise CouldNotVerify(
                 f"{self.ctx.host.name}: the volume {self.name} could not be examined: {why or f'status {output.exit}'}"
             )
@@ -271,7 +271,7 @@ class Volume:
     def _do(self, argv: tuple[str, ...], what: str) -> Output:
         output = self.ctx.run(*argv)
         if not output.ok:
-            said = output.stderr.decode("utf-8", "replace").strip()[-400:]
+            said = printable(output.stderr.strip(), limit=400)
             raise StepFailed(
                 f"{self.ctx.host.name}: the volume {self.name}: {what}: {said or f'status {output.exit}'}",
                 findings=[finding("step-failed", title=self.name, measured=said)],

@@ -154,7 +154,7 @@ class Helper:
         }.get(output.exit or 0)
         if why:
             said = self.ctx.run("sh", "-c", 'test ! -f "$1" || tail -c 500 "$1"', "sh", f"{self.folder}/log")
-            raise StepFailed(f"{self.ctx.host.name}: {why}: {printable(said.stdout + output.stderr).strip()[-500:]}")
+            raise StepFailed(f"{self.ctx.host.name}: {why}: {printable((said.stdout + output.stderr).strip(), limit=500)}")
         output.check()
 
     def undo(self) -> Undo:

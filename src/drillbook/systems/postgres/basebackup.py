@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from drillbook.errors import NotReady, StepFailed
 from drillbook.sdk.action import Context, Facts
 from drillbook.sdk.backup_writer import BackupSet, taking
+from drillbook.sdk.host import printable
 from drillbook.sdk.object_reference import Reference
 from drillbook.sdk.store import Store
 from drillbook.sdk.stored_backup import carry, now
@@ -101,7 +102,7 @@ class Base:
                 f"--label=drillbook {self.ctx.run_id}",
             )
         if not output.ok:
-            said = output.stderr.decode("utf-8", "backslashreplace").strip()[-600:]
+            said = printable(output.stderr.strip(), limit=600)
             raise StepFailed(f"{tools.host.name}: pg_basebackup exited with status {output.exit}: {said}")
 
     def _send(self, server: Facts, scratch: str, backup: BackupSet) -> BaseManifest:
@@ -185,6 +186,6 @@ class Extracted:
         argv = (tools.path("pg_verifybackup"), "--exit-on-error", "--manifest-path", f"{folder}/backup_manifest", data)
         output = self.ctx.run(*argv)
         if not output.ok:
-            said = (output.text + " " + output.stderr.decode("utf-8", "backslashreplace")).strip()[-600:]
+            said = printable((output.stdout + b" " + output.stderr).strip(), limit=600)
             raise StepFailed(f"{self.ctx.host.name}: pg_verifybackup does not accept the backup in {self.origin}: {said}")
         return output.text

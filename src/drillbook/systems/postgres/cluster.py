@@ -89,7 +89,7 @@ def state(tools: Tools) -> Literal["absent", "empty", "cluster", "other"]:
     output = once_more(lambda: tools.owned(("sh", "-c", _STATE, "sh", tools.service.data_directory)))
     word = {"absent": "absent", "empty": "empty", "cluster": "cluster", "other": "other"}.get(output.text)
     if not output.ok or word is None:
-        said = output.stderr.decode("utf-8", "replace").strip()[-300:]
+        said = printable(output.stderr.strip(), limit=300)
         raise CouldNotVerify(
             f"{tools.host.name}: cannot examine {tools.service.data_directory}: {said}",
             hint="set `run_as` of the service to the owner of the data directory",
@@ -188,7 +188,7 @@ def create(tools: Tools, options: Sequence[str]) -> None:
         ("sh", "-c", script, "sh", *arguments), env={"LC_ALL": "C"}, stdin=password.reveal().encode() if password else b""
     )
     if not output.ok:
-        said = output.stderr.decode("utf-8", "replace").strip()[-600:]
+        said = printable(output.stderr.strip(), limit=600)
         raise StepFailed(f"{tools.host.name}: initdb failed: {said}")
     write(tools, UNSYNCED, b"")
 

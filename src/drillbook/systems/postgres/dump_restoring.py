@@ -313,7 +313,8 @@ class Restoring:
         """
         said = printable(output.stderr, limit=4000)
         first = next(
-            (line for line in said.splitlines() if re.search(r"error: |ERROR: |FATAL: ", line)), said.strip()[-300:]
+            (line for line in said.splitlines() if re.search(r"error: |ERROR: |FATAL: ", line)),
+            printable(said.strip(), limit=300),
         )
         if "No space left on device" in said:
             code, wanted = "sandbox-too-small", "room for the whole copy"

@@ -224,7 +224,7 @@ def asked_on_host(tools: Tools) -> None:
     cluster = look(tools)
     system, _, lock = output.text.partition("\n")
     if not output.ok or cluster is None or system.strip() != cluster.system or not _same(lock.strip(), cluster.lock):
-        said = output.stderr.decode("utf-8", "replace").strip()[-300:] or f"the cluster {system.strip()[:40]}"
+        said = printable(output.stderr.strip(), limit=300) or f"the cluster {system.strip()[:40]}"
         raise _foreign(tools, f"PostgreSQL's programs on this host reach another server, or no server: {said}")
 
 

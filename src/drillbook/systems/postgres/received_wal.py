@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from drillbook.errors import StepFailed
+from drillbook.sdk.host import printable
 from drillbook.systems.postgres import timelines
 from drillbook.systems.postgres.programs import Tools
 
@@ -106,7 +107,7 @@ class Received:
             )
             if match := re.search(r"\blsn: ([0-9A-F]+/[0-9A-F]+), prev ", output.text):
                 return timelines.position(match[1])
-            said = output.stderr.decode("utf-8", "backslashreplace").strip()[-400:]
+            said = printable(output.stderr.strip(), limit=400)
         raise StepFailed(f"{self.tools.host.name}: the end of the WAL in {self.folder} cannot be read: {said}")
 
     def lay(self, files: Sequence[str], data: str) -> None:

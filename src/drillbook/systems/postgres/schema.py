@@ -12,6 +12,7 @@ import re
 from drillbook.errors import CouldNotVerify
 from drillbook.sdk import masked_text
 from drillbook.sdk.answer_limits import Answer
+from drillbook.sdk.host import printable
 from drillbook.systems.postgres import masking
 from drillbook.systems.postgres.manifest import OWN_SCHEMA
 from drillbook.systems.postgres.programs import Tools
@@ -104,7 +105,7 @@ def dumped(tools: Tools, *, snapshot: str = "") -> str:
         sink=sink,
     )
     if not output.ok:
-        said = output.stderr.decode("utf-8", "replace").strip()[-400:]
+        said = printable(output.stderr.strip(), limit=400)
         raise CouldNotVerify(f"{tools.host.name}: pg_dump could not write the schema: {said}")
     return sink.getvalue().decode("utf-8", "backslashreplace")
 

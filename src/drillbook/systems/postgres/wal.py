@@ -16,7 +16,7 @@ import shlex
 from dataclasses import dataclass
 
 from drillbook.errors import HostError, StepFailed
-from drillbook.sdk.host import Deadline
+from drillbook.sdk.host import Deadline, printable
 from drillbook.sdk.stored_backup import sha256
 from drillbook.systems.postgres.programs import Tools, passfile
 
@@ -157,7 +157,7 @@ class Receiver:
             env={"LC_ALL": "C", "PGAPPNAME": name, "PGCONNECT_TIMEOUT": "10"},
         )
         if not output.ok:
-            said = output.stderr.decode("utf-8", "backslashreplace").strip()[-400:]
+            said = printable(output.stderr.strip(), limit=400)
             wrong = _NO_SLOT if output.exit == _NOT_KEPT else "pg_receivewal does not receive WAL"
             raise StepFailed(f"{self.tools.host.name}: {wrong}: {said}")
         return int(output.text)

@@ -216,7 +216,7 @@ class Exec(Free):
         if status not in self.exit:
             raise StepFailed(
                 f"{container.name}: `{self.argv[0]}` ended with status {status}\n"
-                f"{(facts['stderr'] or facts['stdout'])[-1000:]}".rstrip(),
+                f"{printable(facts['stderr'] or facts['stdout'], limit=1000)}".rstrip(),
                 facts=facts,
                 findings=[
                     finding(

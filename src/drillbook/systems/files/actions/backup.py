@@ -14,7 +14,7 @@ from drillbook.findings import finding
 from drillbook.sdk import host_programs, nofollow, store_rights, stored_backup
 from drillbook.sdk.action import Context, Facts, Read, Undo, Write
 from drillbook.sdk.backup_writer import PART_SIZE, BackupFolder, BackupSet, PartSize, drop_uploads, taking
-from drillbook.sdk.host import Deadline
+from drillbook.sdk.host import Deadline, printable
 from drillbook.sdk.host_encryption import need_transfer
 from drillbook.sdk.identity import Identity
 from drillbook.sdk.object_reference import Reference, Uri
@@ -207,12 +207,9 @@ def _extract(ctx: Context, archive: str, manifest: Manifest, inside: tuple[str, 
     try:
         archives.unpack(ctx, archive, inside, manifest.compression)
     except CommandFailed as error:
-        raise StepFailed(
-            f"{ctx.host.name}: tar reported errors: {error.tail}",
-            findings=[
-                finding("restore-errors", title="tar", wanted="status 0", measured=error.tail[-1500:], host=ctx.host.name)
-            ],
-        ) from error
+        tail = printable(error.tail, limit=1500)
+        told = finding("restore-errors", title="tar", wanted="status 0", measured=tail, host=ctx.host.name)
+        raise StepFailed(f"{ctx.host.name}: tar reported errors: {error.tail}", findings=[told]) from error
     extracted = content.survey(ctx, f"./{_name(manifest)}", inside).entries or {}
     wrong = compare.differences(manifest.path, manifest.entries, extracted, unexpected=True)
     if wrong:

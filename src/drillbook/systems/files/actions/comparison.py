@@ -16,7 +16,7 @@ from drillbook.sdk import host_programs, stored_backup
 from drillbook.sdk.action import Context, Facts, Read
 from drillbook.sdk.answer_limits import Answer
 from drillbook.sdk.backup_source import parsed_moment
-from drillbook.sdk.host import as_user
+from drillbook.sdk.host import as_user, printable
 from drillbook.sdk.service import is_sandbox
 from drillbook.systems.files import compare, content
 from drillbook.systems.files.manifest import Entry
@@ -252,7 +252,7 @@ class Recorded(Read):
             raise StepFailed(f"{ctx.host.name}: {path} differs from {self.digests}: {said}", findings=wrong, facts=facts)
         if not output.ok or not lines:
             raise CouldNotVerify(
-                f"{ctx.host.name}: {self.digests} is not in the format of sha256sum(1): {sink.text[-200:].strip()}"
+                f"{ctx.host.name}: {self.digests} is not in the format of sha256sum(1): {printable(sink.text.strip(), limit=200)}"
             )
         return facts
 

@@ -10,6 +10,7 @@ from pydantic import Field
 from drillbook.errors import CouldNotVerify, NotReady, StepFailed
 from drillbook.findings import finding
 from drillbook.sdk.action import Context, Facts, Place, Read
+from drillbook.sdk.host import printable
 from drillbook.systems.files.actions.fields import AbsolutePath
 
 _DIGEST = 'cd -- "$1" 2>/dev/null || { sha256sum -b -- "$1"; exit; }; find . -type f -exec sha256sum -b -- {} +'
@@ -55,7 +56,7 @@ class Digest(Read):
         output = ctx.run("sh", "-c", _DIGEST, "sh", self.path)
         digest_by_path = dict(_parse(output.text))
         if not output.ok or not digest_by_path:
-            said = output.stderr.decode("utf-8", "replace").strip()[-300:]
+            said = printable(output.stderr.strip(), limit=300)
             raise CouldNotVerify(
                 f"{ctx.host.name}: the digest of {self.path} could not be computed: {said or 'there is no file'}"
             )

@@ -11,7 +11,7 @@ from pydantic import AfterValidator, Field
 
 from drillbook.errors import CouldNotVerify, NotReady
 from drillbook.sdk.action import Context
-from drillbook.sdk.host import Output
+from drillbook.sdk.host import Output, printable
 
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 Argv = tuple[str, ...]
@@ -156,7 +156,8 @@ def tries(ctx: Context, traffic: Traffic) -> tuple[str, float] | None:
     if "refused" in said or "reset" in said:
         return "refused", output.seconds
     raise CouldNotVerify(
-        f"{ctx.host.name}: a connection to {traffic.peer.network_address}:{traffic.peer_port} fails: {said.strip()[-300:]}"
+        f"{ctx.host.name}: a connection to {traffic.peer.network_address}:{traffic.peer_port} fails: "
+        f"{printable(said.strip(), limit=300)}"
     )
 
 

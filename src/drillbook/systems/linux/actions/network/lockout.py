@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 from drillbook.errors import DrillbookError, NotReady, StepFailed
 from drillbook.sdk.action import Context
-from drillbook.sdk.host import Deadline
+from drillbook.sdk.host import Deadline, printable
 from drillbook.systems.linux.actions.network.fields import Network, Traffic
 
 BANNER_S = 3.0
@@ -130,7 +130,7 @@ def rehearse(ctx: Context, way: Way, undo: tuple[tuple[str, ...], ...]) -> None:
     for argv in undo:
         output = ctx.run(*argv)
         if not output.ok:
-            said = output.stderr.decode("utf-8", "replace").strip()[-300:]
+            said = printable(output.stderr.strip(), limit=300)
             raise StepFailed(f"{ctx.host.name}: the undo was rehearsed and failed, so the fault was not injected: {said}")
 
 

@@ -12,6 +12,7 @@ from pydantic import Field
 from drillbook.errors import StepFailed
 from drillbook.findings import finding
 from drillbook.sdk.action import Context, Facts, Place, Undo, Write
+from drillbook.sdk.host import printable
 from drillbook.systems.linux.actions.network.faults.shaping import UNDO, major_of
 from drillbook.systems.linux.actions.network.fields import Peer, PeerPort, Traffic, need_right, root, tries
 from drillbook.systems.linux.actions.network.filters import HELD, of_run
@@ -73,7 +74,7 @@ def remove_rules(ctx: Context) -> list[str]:
     for rules in of_run(root(ctx, HELD).check().text, ctx.run_id):
         output = root(ctx, *rules.undo)
         if not output.ok:
-            said = output.stderr.decode("utf-8", "replace").strip()[-300:]
+            said = printable(output.stderr.strip(), limit=300)
             raise StepFailed(f"{ctx.host.name}: the rules {rules.name} cannot be removed: {said}")
         removed.append(rules.name)
     return removed

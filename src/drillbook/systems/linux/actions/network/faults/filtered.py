@@ -10,6 +10,7 @@ from pydantic import Field
 
 from drillbook.errors import CouldNotVerify, NotReady, StepFailed
 from drillbook.sdk.action import Context, Facts, Fault, Place, Undo
+from drillbook.sdk.host import printable
 from drillbook.systems.linux.actions.network.fields import (
     OwnPort,
     Peer,
@@ -105,7 +106,7 @@ class _Filtered(Fault):
         for load in rules.loads(way):
             output = root(ctx, load.check, stdin=load.document)
             if not output.ok:
-                said = output.stderr.decode("utf-8", "replace").strip()[-400:]
+                said = printable(output.stderr.strip(), limit=400)
                 raise NotReady(
                     f"{ctx.host.name}: its packet filter rejects the rules: {said}",
                     hint="the kernel may lack a module: xt_comment, ipt_REJECT, nft_reject_inet",
@@ -142,7 +143,7 @@ class _Filtered(Fault):
         for load in rules.loads(way):
             output = root(ctx, load.command, stdin=load.document)
             if not output.ok:
-                said = output.stderr.decode("utf-8", "replace").strip()[-400:]
+                said = printable(output.stderr.strip(), limit=400)
                 raise StepFailed(f"{ctx.host.name}: {rules.tool} rejects the rules: {said}")
 
     def undo(self, ctx: Context) -> Undo:

@@ -11,6 +11,7 @@ from pydantic import Field
 
 from drillbook.errors import CouldNotVerify, NotReady, StepFailed
 from drillbook.sdk.action import Context, Facts, Fault, Place, Undo
+from drillbook.sdk.host import printable
 from drillbook.systems.linux.actions.network.fields import (
     Argv,
     Peer,
@@ -126,7 +127,7 @@ class Delay(Fault):
         self._refuse_foreign(ctx, self._device(ctx))
         output = root(ctx, _REHEARSAL)
         if output.exit not in (0, 90):
-            said = output.stderr.decode("utf-8", "replace").strip()[-300:]
+            said = printable(output.stderr.strip(), limit=300)
             raise NotReady(
                 f"{ctx.host.name}: its kernel cannot delay packets: {said}",
                 hint="load the modules sch_netem and sch_prio, or use `relay.delay`",
@@ -182,7 +183,7 @@ class Delay(Fault):
         port = "" if self.peer_port is None else str(self.peer_port)
         output = root(ctx, _ADD, device, major, str(round(float(self.by) * 1000)), *words, str(peer), port)
         if not output.ok:
-            said = output.stderr.decode("utf-8", "replace").strip()[-300:]
+            said = printable(output.stderr.strip(), limit=300)
             raise StepFailed(f"{ctx.host.name}: tc rejects the delay: {said}")
 
     def undo(self, ctx: Context) -> Undo:
