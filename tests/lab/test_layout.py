@@ -38,7 +38,7 @@ def test_when_a_port_is_taken_the_next_block_is_used(folder: Path) -> None:
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root can take another identity")
 def test_a_socket_that_another_user_left_is_avoided(folder: Path) -> None:
     """SeaweedFS of this user could not replace the file in /tmp, and would not start."""
-    wanted = Lab.preferred(folder)
+    wanted = Lab.free(folder)  # another lab may use the ports that this folder prefers
     left = Path(f"/tmp/seaweedfs-filer-grpc-{wanted.base + 3}.sock")
     with socket.socket(socket.AF_UNIX) as server:
         server.bind(str(left))
