@@ -322,6 +322,9 @@ def test_a_drill_whose_services_are_in_another_inventory_never_ran_there_and_not
     assert row(lab, docker, own) == ("staging", "the inventory shop")
     assert row(lab) == ("any", "an inventory with the service files")
     assert row(replace(lab, services=frozenset(["files"])), docker) == ("lab", "")
+    bare = replace(lab, services=frozenset(["files"]), missing={"files": "the Docker lab"})
+    assert row(bare, docker) == ("docker-lab", "the inventory docker"), "the lab names the service, but cannot run it"
+    assert row(bare) == ("lab", ""), "an installation is no other inventory"
     assert row(docker) == ("lab", ""), "the record has a lab, and the project has no inventory of it"
     (found,) = never_ran([wanted], {("sample", "lab")}, (), inventories=Inventories("lab", (lab, docker)))
     assert found.why.endswith("has no such run; it needs the inventory docker")

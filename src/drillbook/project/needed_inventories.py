@@ -110,17 +110,20 @@ class Inventories:
     def elsewhere(self, scheduled: Scheduled, environment: str) -> tuple[str, str] | None:
         """Return where the drill or suite ``scheduled`` can run, if the inventories of ``environment`` lack its services: the
         environment of another inventory, which is empty if there is none, and a text about what it needs. The result is None if
-        ``environment`` has the services, and if this is unknown. Software that must be installed makes no difference.
+        ``environment`` has the services, if only software must be installed there, and if this is unknown.
         """
         wanted = {*scheduled.services}
         there = [listed for listed in self.listed if listed.environment == environment]
-        if self.unread or not there or any(wanted <= listed.services for listed in there):
+        if self.unread or not there or any(wanted <= listed.services - listed.missing.keys() for listed in there):
             return None
-        able = [listed for listed in self.listed if _fits(listed, scheduled, "") and wanted <= listed.services]
+        others = [listed for listed in self.listed if listed.environment != environment and _fits(listed, scheduled, "")]
+        able = [listed for listed in others if wanted <= listed.services]
         able.sort(key=lambda listed: (listed.is_lab, listed.name))
         if able:
             return able[0].environment, f"the inventory {able[0].name}"
         absent = [name for name in scheduled.services if not any(name in listed.services for listed in there)]
+        if not absent:
+            return None
         return "", f"an inventory with the service {' and '.join(absent)}"
 
     def _permitted(self, scheduled: Scheduled, environments: Sequence[str]) -> Choice:
