@@ -120,10 +120,8 @@ def exempt(fields: object) -> bool:
 
 
 def planned(known: Standings) -> dict[tuple[str, str], bool]:
-    """Return the services in the newest plan of each environment, each with True when it is exempt from drills. Of a lab, only
-    the services of drills that ran there are returned, because nobody depends on the others."""
+    """Return the services in the newest plan of each environment, each with True when it is exempt from drills."""
     last = {}
-    drilled = {(standing.last.environment, standing.last.service) for standing in known.values()}
     for standing in sorted(known.values(), key=lambda standing: standing.last.run):
         if standing.last.service:  # a suite has no plan of its own
             last[standing.last.environment] = standing.last
@@ -131,8 +129,7 @@ def planned(known: Standings) -> dict[tuple[str, str], bool]:
     for place, ended in last.items():
         inventory = ended.state.first_line.get("data", {}).get("plan", {}).get("inventory", {})
         written = inventory.get("services") or {}
-        wanted = [name for name in written if not inventory.get("lab") or (place, name) in drilled]
-        services |= {(place, name): exempt(written[name]) for name in wanted}
+        services |= {(place, name): exempt(fields) for name, fields in written.items()}
     return services
 
 
