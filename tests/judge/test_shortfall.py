@@ -6,6 +6,7 @@ from dataclasses import replace
 
 import pytest
 
+from drillbook.cli.run_output import Manner, Teller
 from drillbook.judge.changes import Comparison, FigureChange, FindingChange
 from drillbook.judge.result import StepResult, Verdict
 from drillbook.judge.shortfall import OLDER, findings, shortfalls
@@ -162,6 +163,32 @@ def test_the_next_steps_of_a_run_with_lost_rows_begin_with_the_remedy(tmp_path):
     assert "repeat the drill" in dict(next_steps.in_report(told(tmp_path, 118795)))
 
 
+ENTER = "enter the missing data again, and look for records that refer to it"
+
+
+def whole_comparison(view, **more):
+    """The run ``view``, which also compared the restored data with the backup."""
+    check = StepResult(id="verify.9", action="postgres.matches", host="db", status="done", seconds=1.0)
+    result = view.result.model_copy(update={"steps": (*view.result.steps, check), **more})
+    return view.model_copy(update={"result": result})
+
+
+def test_lost_rows_have_the_same_next_step_after_a_run_a_failure_and_a_suite(tmp_path, capsys):
+    passed = whole_comparison(told(tmp_path, 118792))
+    failed = whole_comparison(told(tmp_path, 118792), verdict=Verdict.FAILED, exit=1)
+    suite, _ = samples.suite()
+    for view in (passed, failed):
+        Teller(Manner.BRIEF).end(view, "reports/x/report.html")
+        assert ENTER in plain(capsys.readouterr().out)
+        assert next_steps.in_report(view)[0][0].startswith(ENTER)
+        for steps in (next_steps.in_suite(suite, [view]), next_steps.after_suite("drillbook", suite, [view], "")):
+            assert len([text for text, _ in steps if ENTER in text]) == 1, steps
+    assert "run the drill again after the problem is corrected" in dict(next_steps.in_report(failed))
+    complete = told(tmp_path, 118795)
+    Teller(Manner.BRIEF).end(complete, "reports/x/report.html")
+    assert "repeat the drill" not in capsys.readouterr().out, "the terminal asks for nothing more"
+
+
 @pytest.mark.parametrize(
     ("action", "status", "named"),
     [
@@ -176,7 +203,7 @@ def test_the_remedy_names_the_comparison_that_the_run_made(tmp_path, action, sta
     check = StepResult(id="verify.9", action=action, host="db", status=status, seconds=1.0)
     result = result.model_copy(update={"steps": (*result.steps, check)})
     (shown,) = [one for one in rows.findings_of(result) if one.code == "removed-data-missing"]
-    assert shown.remedy.startswith("verify.9 compared restored data with the backup") is named
+    assert shown.remedy.startswith("verify.9 found the restored data equal to the backup") is named
     assert ("for example by `postgres.matches`" in shown.remedy) is not named
 
 

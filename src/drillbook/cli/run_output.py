@@ -26,6 +26,7 @@ from drillbook.report.figures import one_line
 from drillbook.report.next_steps import (
     after_suite,
     age_of_routine,
+    first_remedy,
     in_permitted,
     next_steps,
     other_inventory,
@@ -154,7 +155,8 @@ class Teller:
             return
         self._finish()
         self.say(summary.details(view, report, brief=self.manner is Manner.BRIEF))
-        self.say(shown_steps(self._next(view, newest=newest)))
+        steps = self._next(view, newest=newest)
+        self.say(shown_steps(with_remedy(view, steps) if first_remedy(view)[0] else steps))
         self.say(Text())
         self.say(summary.ending(view))
 

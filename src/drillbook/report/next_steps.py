@@ -15,7 +15,7 @@ from drillbook.plan.permitted import FORBIDDEN
 from drillbook.report import action_references, dead_runs, held_locks, open_findings
 from drillbook.report.figures import one_line
 from drillbook.report.remarks import MARK, RECENT_MARK, RESERVED
-from drillbook.report.remedies import before_repeat, first_instruction
+from drillbook.report.remedies import CLOSED_BY, before_repeat, first_instruction
 from drillbook.report.restore_steps import restores
 from drillbook.report.rows import findings_of, row_of
 from drillbook.sdk import discovery
@@ -236,13 +236,15 @@ def in_report(view: RunView) -> list[tuple[str, str]]:
 
 def with_remedy(view: RunView, steps: Sequence[tuple[str, str]]) -> list[tuple[str, str]]:
     """Return ``steps``, the suggestions after a run. If the run passed, or a recovery did not bring back all data, the remedy of the
-    worst finding stands before the repetition of the drill.
+    worst finding stands before the repetition of the drill. After any other run, the remedy of lost rows stands first.
     """
     result = view.result
-    if result.open_residue or not (result.later_findings or result.verdict is Verdict.PASSED):
+    if result.open_residue:
         return list(steps)
     again = f"{view.program} drill {one_line(result.drill)}{on(one_line(view.inventory))}"
     first, closing = first_remedy(view)
+    if not (result.later_findings or result.verdict is Verdict.PASSED):
+        return [*([_log_restore(view, f"{first}{closing}")] if closing else []), *steps]
     others = [step for step in steps if step[1] != again]
     if closing:
         return [_log_restore(view, f"{first}{closing}"), ("then repeat the drill", again), *others]
@@ -251,16 +253,15 @@ def with_remedy(view: RunView, steps: Sequence[tuple[str, str]]) -> list[tuple[s
 
 def first_remedy(view: RunView) -> tuple[str, str]:
     """Return two texts about the worst finding that has an instruction. Only findings of medium severity or higher count. If a
-    recovery did not bring back all data, only findings about lost data count.
+    recovery did not bring back all data, only findings about lost data count; of any other run that did not pass, those about rows.
 
     The first text is the first instruction of the finding, with a small first letter. The second text tells what else must be
     changed to close the finding; see ``before_repeat``. Both texts are empty when no finding has an instruction.
     """
-    lossy = bool(view.result.later_findings)
+    passed, later = view.result.verdict is Verdict.PASSED, view.result.later_findings
     for finding in open_findings.grave(findings_of(view.result)):
-        if (finding.code in open_findings.DATA_LOSS or not lossy) and (
-            text := first_instruction(finding.code, finding.remedy)
-        ):
+        counts = (passed and not later) or finding.code in (open_findings.DATA_LOSS if later else CLOSED_BY)
+        if counts and (text := first_instruction(finding.code, finding.remedy)):
             return one_line(text[:1].lower() + text[1:]), before_repeat(finding.code, text)
     return "", ""
 
@@ -332,16 +333,16 @@ def _distinct(suggestions: Iterable[tuple[str, str] | None]) -> list[tuple[str, 
 
 
 def _findings(program: str, views: Sequence[RunView], option: str) -> list[tuple[str, str]]:
-    """Return a suggestion for each passed drill with a finding of medium severity or higher, for at most ``MOST_DRILLS``
-    drills.
+    """Return a suggestion for each passed drill with a finding of medium severity or higher, and for each other drill that lost rows,
+    for at most ``MOST_DRILLS`` drills.
 
     The text of a suggestion names the drill, its owner and the remedy of the finding. The command of the suggestion repeats
     the drill. In two cases, the command opens the report instead: the remedy contains no instruction, or the finding would
     remain after a repetition of the drill.
     """
-    passed = [view for view in views if view.result.verdict is Verdict.PASSED and not view.result.open_residue]
-    grave = [view for view in passed if open_findings.grave(findings_of(view.result))][:MOST_DRILLS]
-    return [_of_finding(program, view, option) for view in grave]
+    known = [view for view in views if not view.result.open_residue and open_findings.grave(findings_of(view.result))]
+    asked = [view for view in known if view.result.verdict is Verdict.PASSED or first_remedy(view)[1]][:MOST_DRILLS]
+    return [_of_finding(program, view, option) for view in asked]
 
 
 def _of_finding(program: str, view: RunView, option: str) -> tuple[str, str]:

@@ -87,10 +87,10 @@ def missing_remedy(finding: Finding, result: Result) -> str:
     if not compared:
         return finding.remedy
     return (
-        f"{one_line(compared[0])} compared restored data with the backup, and found no difference. If this step also compared "
-        "the missing data, this data is not in the backup: it is newer than the backup, or the backup is incomplete. If the "
-        "data was written before the backup began, the backup is incomplete. Enter the missing data again, and look for "
-        "records that refer to it. To lose less, take backups more often, or archive the log of the changes."
+        f"{one_line(compared[0])} found the restored data equal to the backup in all that it compared, so the missing data is "
+        "probably not in the backup. If this data was written before the backup began, the backup is incomplete. Otherwise, every "
+        "restore of it loses such data. Enter the missing data again, and look for records that refer to it. To lose less, take "
+        "backups more often, or archive the log of the changes."
     )
 
 
