@@ -6,6 +6,7 @@ import pytest
 
 from drillbook.judge.comparison import as_entries, reduced
 from drillbook.judge.result import StepResult
+from drillbook.judge.verdicts import Verdict
 from tests.judge.story import ACKS, SAMPLES, Story, grid
 
 WORSE = [*grid(5.0, 10.1, True), *grid(10.1, 13.4, False), *grid(13.4, 16.0, True)]
@@ -67,6 +68,19 @@ def test_other_targets_are_differences_if_the_last_run_recorded_its_own(tmp_path
     story = Story(tmp_path).good()
     story.add(21.0, "earlier.runs", runs=[older])
     assert story.judge().comparison.targets == ()
+
+
+def test_an_aborted_run_is_left_out_if_an_earlier_run_was_not_aborted(tmp_path):
+    """A stop between two runs that passed would otherwise hide that the second one is slower."""
+    first = result_of(tmp_path).model_copy(update={"run": "r0"})
+    stopped = paced(first, 99.0).model_copy(update={"run": "r1", "verdict": Verdict.ABORTED, "exit": 4})
+    twice = stopped.model_copy(update={"run": "r2"})
+    found = compared(tmp_path, twice, stopped, first, samples=WORSE)
+    assert (found.run, found.verdict, found.aborted, found.older) == ("r0", "passed", ("r2", "r1"), ())
+    assert {one.key: one.change for one in found.figures}["rto"] == "longer"
+    assert found.paced == (), "the durations of an aborted run are not compared"
+    only = compared(tmp_path, twice, stopped)
+    assert (only.run, only.verdict, only.aborted, only.older) == ("r2", "aborted", (), ("r1",))
 
 
 CHUNKS = "rows of public.chunks in database"

@@ -263,3 +263,13 @@ def test_the_durations_of_the_undo_are_not_those_of_the_steps_of_the_drill() -> 
         "Step backup.1 postgres.dump on db-1"
     ]
     assert "1 step slower (backup.1 postgres.dump on db-1 by 8.00 s)" in changes.summary(view)
+
+
+def test_aborted_runs_that_are_not_compared_with_are_named() -> None:
+    view = changed(aborted=("20261103T100000Z-sample-2b2b",))
+    assert changes.lead(view).endswith(
+        "which ended failed. 1 newer run was aborted, and not compared with: 20261103T100000Z-sample-2b2b."
+    )
+    assert changes.summary(view).startswith("since 2025-10-02 10:00:00 UTC (failed; 1 aborted run since): ")
+    for page in (html.render(view), markdown.render(view)):
+        assert changes.lead(view) in plain(page)

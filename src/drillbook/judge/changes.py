@@ -94,3 +94,5 @@ class Comparison(_Value):
     """Data that did not come back in this run or in the last run."""
     older: tuple[str, ...] = ()
     """Runs before the last run, newest first. The durations of steps are compared with these runs, too."""
+    aborted: tuple[str, ...] = ()
+    """Newer runs than the last run, newest first. They were aborted, and this run is not compared with them."""

@@ -115,11 +115,13 @@ def reduced(result: Result) -> ComparedRun:
 def comparison(result: Result, events: Sequence[Event]) -> Comparison | None:
     """Compare ``result`` with the earlier runs that its journal records, newest first.
 
-    Return None when the journal records no earlier run.
+    An aborted run proves little, so it is compared with only if all earlier runs were aborted. Return None when the journal records no
+    earlier run.
     """
-    earlier = [ComparedRun.model_validate(run) for what in contents(events, EarlierRuns) for run in what.runs]
-    if not earlier:
+    known = [ComparedRun.model_validate(run) for what in contents(events, EarlierRuns) for run in what.runs]
+    if not known:
         return None
+    earlier = [run for run in known if run.verdict != Verdict.ABORTED] or known
     last, now = earlier[0], reduced(result)
     old, new = set(last.findings), set(now.findings)
     before, present = _steps(last.steps), _steps(result.steps)
@@ -139,6 +141,7 @@ def comparison(result: Result, events: Sequence[Event]) -> Comparison | None:
         targets=tuple(_targets(last, now)),
         losses=tuple(_losses(last, now)),
         older=tuple(run.run for run in earlier[1:]),
+        aborted=tuple(run.run for run in known[: known.index(last)]),
     )
 
 

@@ -63,11 +63,15 @@ def lead(view: RunView) -> str:
     if known is None:
         return FIRST if view.first_run else ""
     text = f"Compared with the run {one_line(known.run)} of {utc(known.started)}, which ended {one_line(known.verdict)}."
+    if known.aborted:
+        number, names = len(known.aborted), ", ".join(map(one_line, known.aborted))
+        why = f"{count(number, 'newer run')} {'was' if number == 1 else 'were'} aborted, and not compared with: {names}."
+        text = f"{text} {why}"
     older = [one_line(name) for name in known.older]
     if not older or not _paced(view, known):
         return text
-    runs, names = count(len(older), "run"), ", ".join(older)
-    return f"{text} The durations of the steps are compared with the {runs} before it ({names}), too."
+    runs, named = count(len(older), "run"), ", ".join(older)
+    return f"{text} The durations of the steps are compared with the {runs} before it ({named}), too."
 
 
 def change_rows(view: RunView) -> list[ChangeRow]:
@@ -115,7 +119,8 @@ def summary(view: RunView) -> str:
     elif not parts:
         parts = [WORDS["same"]]
     parts += [f"{open_findings.named(missing)} {INCOMPARABLE}"] if missing else []
-    return f"since {utc(known.started)} ({one_line(known.verdict)}): {', '.join(parts)}"
+    left_out = f"; {count(len(known.aborted), 'aborted run')} since" if known.aborted else ""
+    return f"since {utc(known.started)} ({one_line(known.verdict)}{left_out}): {', '.join(parts)}"
 
 
 def markdown(view: RunView) -> list[str]:
