@@ -44,7 +44,7 @@ def test_the_sentence_of_a_passed_run() -> None:
     assert re.fullmatch(
         r"The service database was disrupted at \d\d:\d\d:\d\d UTC and served again "
         rf"{re.escape(figures.figure(rto.measured_s, rto.error_s, latest=True))} later; "
-        rf"{rpo.lost_writes} of {rpo.acknowledged_writes} acknowledged writes were lost, "
+        rf"{rpo.lost_writes} of {rpo.acknowledged_writes} acknowledged test writes of the drill were lost, "
         rf"{re.escape(figures.figure(rpo.measured_s, rpo.error_s))} of data\.",
         headlines.sentence(view),
     )

@@ -26,7 +26,7 @@ def test_all_writes_are_the_counted_the_later_and_the_refused(name):
     rpo = view.result.objectives["rpo"]
     assert int(counted) == rpo.acknowledged_writes
     (row,) = [one for one in rows.rows_of(view.result) if one.key == "rpo"]
-    assert f" of {counted} acknowledged writes lost" in row.writes
+    assert f" of {counted} test writes of the drill lost" in row.writes
     assert f"{text}." in html.render(view)
     assert until == {"long_run": "before the disruption, or after it but lost again"}.get(
         name, f"up to {view.timeline.marks['last_acknowledged']:.2f} s"

@@ -298,7 +298,7 @@ def test_a_recovered_run_tells_at_once_what_was_lost() -> None:
     view = samples.recorded("recovered")
     lost = finding("acknowledged-writes-lost", wanted="none", measured="2 of 4 acknowledged writes: numbers 3 to 4")
     result = view.result.model_copy(update={"findings": (*view.result.findings, lost)})
-    known = "Data lost: 2 of 4 acknowledged writes (numbers 3 to 4). "
+    known = "Data lost: 2 of 4 acknowledged test writes of the drill (numbers 3 to 4). "
     lossy = view.model_copy(update={"result": result})
     assert end_state.sentence(lossy).startswith(f"{BACK}{known}{DIED}")
     for page in (html.render(lossy), markdown.render(lossy)):

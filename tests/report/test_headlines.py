@@ -16,7 +16,7 @@ def test_a_failed_verification_comes_before_the_figures() -> None:
     assert text == (
         "Verification failed: verify.1 Every table equals the backup: database differs from the backup: A table's content differs from the "
         "backup: public.chunks. Recovery of database is not proven: it was disrupted at 19:04:07 UTC, and a probe was good again "
-        "35.78 s +0/−0.16 s later; 107 of 149 acknowledged writes were lost, 10.70 s ± 0.11 s of data; these figures do not "
+        "35.78 s +0/−0.16 s later; 107 of 149 acknowledged test writes of the drill were lost, 10.70 s ± 0.11 s of data; these figures do not "
         "count."
     )
     assert "served again" not in text

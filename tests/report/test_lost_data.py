@@ -46,7 +46,7 @@ def test_a_recovered_run_tells_what_it_lost_by_its_findings():
         update={"result": view.result.model_copy(update={"findings": (*view.result.findings, WRITES, ROWS)})}
     )
     assert lost_data.after_recovery(lossy) == (
-        "Data lost: 72 of 114 acknowledged writes (numbers 43 to 114); "
+        "Data lost: 72 of 114 acknowledged test writes of the drill (numbers 43 to 114); "
         "less data came back than the fault removed: 9 rows were removed, 6 came back in restore.1."
     )
     assert lost_data.after_recovery(lossy.model_copy(update={"recoveries": ()})) == "", "a run tells its RPO itself"

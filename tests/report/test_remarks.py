@@ -262,7 +262,7 @@ def test_detection_by_alertmanager_ends_with_its_answer_and_not_with_the_start_o
 
 def test_lost_writes_are_told_in_seconds_too() -> None:
     wanted = re.compile(
-        r"129 of 208 acknowledged writes: numbers 86 to 214 \(the canary numbers its writes, also those that were not acknowledged; the 208 were acknowledged before the disruption, or later but lost\); RPO 12\.90 s ± 0\.11 s"
+        r"129 of 208 acknowledged test writes of the drill: numbers 86 to 214 \(the canary numbers its writes, also those that were not acknowledged; the 208 were acknowledged before the disruption, or later but lost\); RPO 12\.90 s ± 0\.11 s"
     )
     for text in renderings.formats(samples.passed()).values():
         assert wanted.search(plain(text))

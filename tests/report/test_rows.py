@@ -86,10 +86,10 @@ def test_the_index_draws_and_says_it() -> None:
 @pytest.mark.parametrize(
     ("lost", "known", "said"),
     [
-        (1, 1, "1 of 1 acknowledged write lost"),
-        (2, 3, "2 of 3 acknowledged writes lost"),
-        (0, 1, "none of the 1 write acknowledged before the disruption was lost"),
-        (0, 2, "none of the 2 writes acknowledged before the disruption was lost"),
+        (1, 1, "1 of 1 test write of the drill lost"),
+        (2, 3, "2 of 3 test writes of the drill lost"),
+        (0, 1, "none of the drill's 1 test write acknowledged before the disruption was lost"),
+        (0, 2, "none of the drill's 2 test writes acknowledged before the disruption was lost"),
     ],
 )
 def test_a_number_and_its_noun_agree(lost: int, known: int, said: str) -> None:

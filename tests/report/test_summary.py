@@ -166,7 +166,7 @@ def test_the_verdict_of_a_suite_is_the_last_line_and_a_drill_has_few() -> None:
     assert len(short.splitlines()) == 1, "its losses are within the objective"
     told = renderings.printed(summary.line(samples.failed()), 400).splitlines()
     (at,) = [number for number, text in enumerate(told) if "remedy: To lose fewer writes, take backups more often" in text]
-    assert told[at - 1].strip().startswith("measured: 107 of 149 acknowledged writes"), (
+    assert told[at - 1].strip().startswith("measured: 107 of 149 acknowledged test writes of the drill"), (
         "a remedy alone says not what is wrong"
     )
 

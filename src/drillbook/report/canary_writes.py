@@ -16,6 +16,8 @@ MOST_RANGES, NUMBERS = 10, " acknowledged writes: numbers "
 """Ranges of lost writes in a finding. ``MOST_RANGES``: largest number of ranges that a finding names. ``NUMBERS``: words before
 the ranges.
 """
+_WRITES, _OWN_WRITES = "acknowledged writes", "acknowledged test writes of the drill"
+"""Words of a finding for lost writes, and those of reports. A reader must not take them for the writes of users."""
 _RANGE = re.compile(r"\b(\d+) to (\d+)\b")
 COUNTED = " (the RPO counts these)"
 """Words after the number of the acknowledged writes that count for the RPO."""
@@ -59,6 +61,11 @@ def _all(view: RunView, track: ProbeTrack) -> str:
     return told if view.finished else f"{told} recorded{UNTIL_DEATH}"
 
 
+def own(number: int) -> str:
+    """Return the number of the acknowledged writes of canaries in words which say that the drill made them."""
+    return f"{count(number, 'acknowledged test write')} of the drill"
+
+
 def lost(measured: str, result: Result) -> str:
     """Return the measured value of a finding about lost writes, as reports show it.
 
@@ -69,14 +76,15 @@ def lost(measured: str, result: Result) -> str:
     begin, words, _ = measured.partition(NUMBERS)
     spans = objective.lost_spans if objective else None
     if not words or not spans or objective is None:
-        return f"{_RANGE.sub(_range, measured)}{_more_ranges(measured, result)}"
+        text = f"{_RANGE.sub(_range, measured)}{_more_ranges(measured, result)}"
+        return text.replace(_WRITES, _OWN_WRITES, 1)
     shown, left = spans[:MOST_RANGES], len(spans) - MOST_RANGES
     more = f" and {count(left, 'more range')}, in result.json under objectives.rpo.lost_numbers" if left > 0 else ""
     never = sum(last - first + 1 for first, last in spans) - (objective.lost_writes or 0)
     where = f"in {'this range' if len(spans) == 1 else 'these ranges'} {'was' if never == 1 else 'were'}"
     late = f"; {count(never, 'number')} {where} never sent, because the canary was late" if never > 0 else ""
     listed = ", ".join(str(first) if first == last else f"{first} to {last}" for first, last in shown)
-    return f"{begin}{words}{listed}{more}{late}"
+    return f"{begin}{words.replace(_WRITES, _OWN_WRITES)}{listed}{more}{late}"
 
 
 def _range(match: re.Match[str]) -> str:

@@ -8,7 +8,7 @@ from drillbook.judge import shortfall, verdicts
 from drillbook.judge.later_steps import lasting
 from drillbook.judge.result import Result, RunView, StepView
 from drillbook.judge.verdicts import Verdict
-from drillbook.report import own_commands, rehearsal_results, remarks, unproven_faults
+from drillbook.report import canary_writes, own_commands, rehearsal_results, remarks, unproven_faults
 from drillbook.report.figures import count, one_line, seconds, utc_time
 from drillbook.report.objective_figures import in_run
 from drillbook.report.rows import rows_of
@@ -157,7 +157,7 @@ def _loss(result: Result) -> str:
     steps = lasting(result.steps, result.later_steps)
     missing = remarks.shortfalls(steps)
     doubtful = own_commands.doubtful(steps, result.objectives.get("rpo"))
-    whose = "of the canary's" if doubtful or shortfall.has_uncounted(steps) else "of the"
+    whose = "of the canary's" if doubtful or shortfall.has_uncounted(steps) else "of the drill's"
     return "; ".join([*missing, _measured_loss(result, whose)])
 
 
@@ -172,6 +172,6 @@ def _measured_loss(result: Result, whose: str) -> str:
     if lost is None or known is None:
         return f"{rpo} of data were lost"
     if lost == 0:
-        return f"none {whose} {count(known, 'write')} acknowledged before the disruption was lost"
+        return f"none {whose} {count(known, 'test write')} acknowledged before the disruption was lost"
     verb = "was" if lost == 1 else "were"
-    return f"{lost} of {count(known, 'acknowledged write')} {verb} lost, {rpo} of data"
+    return f"{lost} of {canary_writes.own(known)} {verb} lost, {rpo} of data"

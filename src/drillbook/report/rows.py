@@ -236,9 +236,9 @@ def _objective(key: str, objective: Objective, told: Remark | None) -> Objective
     writes = ""
     if objective.lost_writes is not None and objective.acknowledged_writes is not None:
         known = objective.acknowledged_writes
-        writes = f"{objective.lost_writes} of {count(known, 'acknowledged write')} lost"
+        writes = f"{objective.lost_writes} of {count(known, 'test write')} of the drill lost"
         if not objective.lost_writes:
-            writes = f"none of the {count(known, 'write')} acknowledged before the disruption was lost"
+            writes = f"none of the drill's {count(known, 'test write')} acknowledged before the disruption was lost"
     return ObjectiveRow(
         key=key,
         name=PROBE_DETECTION if told and told.by == BY_PROBE else OBJECTIVES.get(key, one_line(key)),

@@ -207,6 +207,7 @@ def _objective_state(row: ObjectiveRow) -> Text:
 
 def _clocks(view: RunView) -> RenderableType:
     table = table_of("Clocks", "clock", "figure", "from, to")
+    table.columns[0].no_wrap = True
     for row in clock_rows.of_run(view):
         figure = f"{'at ' if row.at else ''}{row.figure}{', no sampling error' if row.exact else ''}"
         missing = Text(f"? not measured: {row.reason}", style="yellow")
