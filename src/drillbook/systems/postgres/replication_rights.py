@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 import psycopg
 
 from drillbook.errors import HostError, NotReady
@@ -11,21 +14,30 @@ from drillbook.systems.postgres.connection import Connection, connected, first_r
 from drillbook.systems.postgres.service import Postgres
 
 
+@contextmanager
+def reached(ctx: Context, service: Postgres) -> Iterator[Connection]:
+    """Yield a session of the superuser, for checks before a run. Raises NotReady when the server cannot be reached, or when a
+    query fails.
+    """
+    try:
+        with connected(ctx, service) as session:
+            yield session
+    except (psycopg.Error, HostError) as error:
+        raise NotReady(
+            f"{service.name} cannot be reached as {service.admin.user}: {reason(error)}",
+            hint="check address, port and `admin` of the service in the inventory",
+        ) from error
+
+
 def need_rights(ctx: Context, service: Postgres) -> tuple[int, int]:
     """Return the server's major version and the size of all its databases in bytes.
 
     Raises NotReady in four cases: the server cannot be reached, some data is outside the data directory, the superuser has no
     right to replicate, or wal_level or max_wal_senders does not permit a base backup.
     """
-    try:
-        with connected(ctx, service) as session:
-            elsewhere = basebackup.other_tablespaces(session)
-            allowed, level, senders, version, size = first_row(session, _REPLICATION)
-    except (psycopg.Error, HostError) as error:
-        raise NotReady(
-            f"{service.name} cannot be reached as {service.admin.user}: {reason(error)}",
-            hint="check address, port and `admin` of the service in the inventory",
-        ) from error
+    with reached(ctx, service) as session:
+        elsewhere = basebackup.other_tablespaces(session)
+        allowed, level, senders, version, size = first_row(session, _REPLICATION)
     if elsewhere:
         raise NotReady(
             f"{service.name} has tablespaces outside its data directory: {', '.join(elsewhere)}",

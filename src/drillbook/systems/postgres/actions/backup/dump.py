@@ -18,11 +18,12 @@ from drillbook.sdk.store import Store
 from drillbook.sdk.store_rights import need_target
 from drillbook.systems.postgres import access, cluster, identity
 from drillbook.systems.postgres.actions.fields import Location, ServiceName, need_place
-from drillbook.systems.postgres.connection import connected, first_row, reason
+from drillbook.systems.postgres.connection import connected, first_row
 from drillbook.systems.postgres.dump import Backup, failing
 from drillbook.systems.postgres.manifest import Manifest
 from drillbook.systems.postgres.programs import Tools
 from drillbook.systems.postgres.reader_version import need_reader
+from drillbook.systems.postgres.replication_rights import reached
 from drillbook.systems.postgres.restore import Restoring
 from drillbook.systems.postgres.service import Postgres
 from drillbook.systems.postgres.verification import Proof
@@ -88,20 +89,14 @@ def _ask_server(ctx: Context, service: Postgres) -> tuple[int, int]:
 
     Raises NotReady when the server cannot be reached, is a standby, or does not give the role enough rights for a backup.
     """
-    try:
-        with connected(ctx, service) as session:
-            if first_row(session, "SELECT pg_catalog.pg_is_in_recovery()")[0]:
-                raise NotReady(
-                    f"{service.name} is a standby in recovery", hint="set `address` and `port` of the service to the primary"
-                )
-            superuser = first_row(session, "SELECT rolsuper FROM pg_catalog.pg_roles WHERE rolname = current_user")[0]
-            size = first_row(session, "SELECT pg_catalog.pg_database_size(pg_catalog.current_database())")[0]
-            version = session.info.server_version // 10000
-    except (psycopg.Error, HostError) as error:
-        raise NotReady(
-            f"{service.name} cannot be reached as {service.admin.user}: {reason(error)}",
-            hint="check address, port and `admin` of the service in the inventory",
-        ) from error
+    with reached(ctx, service) as session:
+        if first_row(session, "SELECT pg_catalog.pg_is_in_recovery()")[0]:
+            raise NotReady(
+                f"{service.name} is a standby in recovery", hint="set `address` and `port` of the service to the primary"
+            )
+        superuser = first_row(session, "SELECT rolsuper FROM pg_catalog.pg_roles WHERE rolname = current_user")[0]
+        size = first_row(session, "SELECT pg_catalog.pg_database_size(pg_catalog.current_database())")[0]
+        version = session.info.server_version // 10000
     if not superuser and not service.managed:
         raise NotReady(
             f"{service.name}: {service.admin.user} is no superuser",

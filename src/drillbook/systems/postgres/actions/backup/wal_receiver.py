@@ -5,16 +5,15 @@ from __future__ import annotations
 import time
 from typing import Annotated
 
-import psycopg
 from pydantic import Field
 
-from drillbook.errors import HostError, NotReady, StepFailed
+from drillbook.errors import NotReady, StepFailed
 from drillbook.findings import finding
 from drillbook.sdk.action import Context, Facts, Place, Undo, Write
 from drillbook.systems.linux.process_lookup import need
 from drillbook.systems.postgres import replication_rights, wal
 from drillbook.systems.postgres.actions.fields import ServiceName
-from drillbook.systems.postgres.connection import connected, first_row, reason
+from drillbook.systems.postgres.connection import connected, first_row
 from drillbook.systems.postgres.dump import failing
 from drillbook.systems.postgres.programs import Tools
 from drillbook.systems.postgres.service import Postgres
@@ -65,7 +64,7 @@ class StreamWal(Write):
         need(ctx, "setsid", "timeout")
         service = ctx.service(self.service, Postgres)
         version, _ = replication_rights.need_rights(ctx, service)
-        with failing("the replication slots could not be counted"), connected(ctx, service) as session:
+        with replication_rights.reached(ctx, service) as session:
             replication_rights.need_slot(session)
         Tools.of(ctx, service, ctx.host).need(("pg_receivewal", "psql"), version)
 
@@ -116,14 +115,8 @@ class WalReceived(Write):
     def ready(self, ctx: Context) -> None:
         """Raise NotReady when the server cannot be reached, or is a standby that accepts no commits."""
         service = ctx.service(self.service, Postgres)
-        try:
-            with connected(ctx, service) as session:
-                standby = first_row(session, "SELECT pg_catalog.pg_is_in_recovery()")[0]
-        except (psycopg.Error, HostError) as error:
-            raise NotReady(
-                f"{service.name} cannot be reached as {service.admin.user}: {reason(error)}",
-                hint="check address, port and `admin` of the service in the inventory",
-            ) from error
+        with replication_rights.reached(ctx, service) as session:
+            standby = first_row(session, "SELECT pg_catalog.pg_is_in_recovery()")[0]
         if standby:
             raise NotReady(f"{service.name} is a standby, which accepts no commit", hint="set `service` to the primary")
 
