@@ -50,6 +50,14 @@ def test_every_format_says_for_which_tables_the_objective_is_met(lossy: RunView)
         assert not re.search(r"RPO\)?[^.;]*met with a reservation", words), name
 
 
+@pytest.mark.parametrize("width", [60, 80, 100, 120])
+def test_no_word_of_the_state_is_cut_off_on_a_terminal(lossy: RunView, width: int) -> None:
+    """Without "not" and "restored" it would say the opposite."""
+    table = renderings.printed(summary.summary(lossy), width).split("Objectives")[1].split("\n\n")[0]
+    words = re.findall(r"\w+", table)
+    assert all(words.count(word) >= OTHERS.split().count(word) for word in ("not", "measured", "restored", "tables")), table
+
+
 def test_the_head_names_the_lost_rows_and_calls_no_objective_measured(lossy: RunView) -> None:
     head = plain(html.render(lossy).split("</header>")[0])
     assert f"the RPO was {OTHERS}: at least 3 rows lost, and the drill itself took the restored backup" in head

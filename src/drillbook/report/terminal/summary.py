@@ -50,6 +50,8 @@ fits into a terminal of 80 columns.
 """
 MEASURED = 31
 """Least width of the column with figures and remarks. It is used if no objective in the table has a reason beside its state."""
+MOST_STATE = 24
+"""Greatest number of letters of a state for which the last column has room beside these two."""
 
 
 def summary(view: RunView, report: str = "") -> RenderableType:
@@ -194,7 +196,7 @@ def _objectives(goals: Sequence[ObjectiveRow]) -> RenderableType:
         state.append(f"\n{row.reason}" if row.reason else "", style="default")
         figure = "\n".join(filter(None, (row.measured, row.writes, row.remark)))
         table.add_row(Text(row.name), Text(row.target), Cell(Text(figure)), state)
-    if any(row.reason or row.uncounted for row in goals):
+    if any(row.reason or row.uncounted or len(row.said) > MOST_STATE for row in goals):
         return WholeWords(table, 2, 1)
     table.columns[0].max_width, table.columns[2].min_width = NAMED, MEASURED
     return Padding(table, (0, 0, 1, 2))
