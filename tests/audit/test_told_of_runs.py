@@ -349,6 +349,7 @@ def test_an_open_finding_is_as_severe_as_in_the_newest_run():
             environment="lab",
             service="db",
             drill="lost",
+            run=day,
             name=day,
             folder=day,
             started=f"2026-01-0{day}",

@@ -311,6 +311,7 @@ def test_a_run_without_a_report_because_its_controller_died_or_goes_on_says_so(f
     assert done.returncode == 2
     assert f"the run {run} has no report, because its controller died before the end" in done.stderr
     assert f"drillbook drill.recover {run}" in done.stderr
+    assert f"`drillbook report {run}` writes a report as it is now, and undoes nothing" in " ".join(done.stderr.split())
     controller = Journal.resume(folder.root / "reports" / run, Redactor([]), origin=time.monotonic())
     try:
         done = folder.run("report.open", run)

@@ -36,7 +36,7 @@ def test_numbers_that_were_never_sent_do_not_divide_a_range_of_lost_writes(tmp_p
     assert "lost_spans" not in result.model_dump_json(), "the file stays the same, byte for byte"
     shown = next(one.measured for one in findings_of(result) if one.code == "acknowledged-writes-lost")
     late = "; 2 numbers in these ranges were never sent, because the canary was late (the canary"
-    assert shown.startswith(f"47 of 237 acknowledged writes: numbers 191 to 209, 211 to 240{late}")
+    assert shown.startswith(f"47 of 237 acknowledged test writes of the drill: numbers 191 to 209, 211 to 240{late}")
 
     recorded = next(one.measured for one in result.findings if one.code == "acknowledged-writes-lost")
     assert recorded.endswith("numbers 191 to 199, 201 to 209, 211 to 229, 231 to 240")
@@ -49,7 +49,8 @@ def test_numbers_that_were_never_sent_do_not_divide_a_range_of_lost_writes(tmp_p
 def test_a_range_of_one_number_is_this_number(recorded, shown):
     """Also in a ``result.json`` of an older version."""
     result = samples.passed().result.model_copy(update={"objectives": {}})
-    assert canary_writes.lost(f"2 of 9 acknowledged writes: {recorded}", result) == f"2 of 9 acknowledged writes: {shown}"
+    told = canary_writes.lost(f"2 of 9 acknowledged writes: {recorded}", result)
+    assert told == f"2 of 9 acknowledged test writes of the drill: {shown}"
 
 
 def test_a_hole_before_the_recovery_point_fails(tmp_path):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 from datetime import timedelta
 from pathlib import Path
@@ -78,7 +79,15 @@ def test_all_times_of_a_report_count_from_one_zero_and_reach_its_end() -> None:
 def test_the_length_of_a_run_says_which_end_it_reaches() -> None:
     for name in ("killed", "recovered"):
         assert "to its last event, at " in moments.course(samples.recorded(name))
-    assert samples.recorded("killed").result.finished is None
+    killed = samples.recorded("killed")
+    assert killed.result.finished is None
+    told = re.match(
+        r"The run lasted ([\d.]+) s, from its first event, at ([\d.]+) s, to its last event, at ([\d.]+) s",
+        moments.course(killed),
+    )
+    assert told, moments.course(killed)
+    took, first, last = map(float, told.groups())
+    assert took == pytest.approx(last - first, abs=0.011)
 
 
 def test_a_recovered_run_has_its_own_length_and_the_length_until_the_end_of_its_recovery(tmp_path: Path) -> None:

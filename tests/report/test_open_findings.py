@@ -91,6 +91,7 @@ def test_the_audit_shows_them_within_the_objective_only_if_the_run_passed(verdic
         environment="lab",
         service="db",
         drill="lost",
+        run="1",
         name="1",
         folder="1",
         started="2026-01-01",

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import base64
 import hashlib
+import html
 import re
 
 from drillbook.report import index, remarks
@@ -54,5 +55,5 @@ def test_each_sign_of_a_legend_has_a_line_of_its_own_and_all_is_escaped() -> Non
     text = remarks.legend([remarks.SHORT_MARK, remarks.MARK])
     lines = signs(text).split("<br>\n")
     assert [line.partition(" ")[0] for line in lines] == [remarks.SHORT_MARK, remarks.MARK, "An"]
-    assert " ".join(lines) == text
+    assert html.unescape(" ".join(lines)) == text
     assert signs("<b>") == "&lt;b&gt;"

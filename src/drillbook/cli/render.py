@@ -109,7 +109,8 @@ def _without_report(report: Path, runs: Sequence[Path]) -> UnknownName:
         return UnknownName(text, hint="wait until it ends; `invoke drill.list` shows its state")
     if report.parent in runs and state.open and not (report.parent / RESULT).exists():
         text = f"the run {name} has no report, because its controller died before the end"
-        return UnknownName(text, hint=f"undo its changes, which also writes the report: invoke drill.recover {name}")
+        look = f"; `invoke report {name}` writes a report as it is now, and undoes nothing"
+        return UnknownName(text, hint=f"undo its changes, which also writes the report: invoke drill.recover {name}{look}")
     if report.parent in runs or (report.parent / RESULT).exists():
         return UnknownName(f"{report} does not exist", hint=f"render the report: invoke report {report.parent.name}")
     names = [run.name for run in runs if (run / PAGE).is_file()]

@@ -65,10 +65,16 @@ def run_duration(view: RunView) -> float:
     """Return the duration of the run itself in seconds, as every list of runs shows it.
 
     A later recovery does not count, because it may begin hours or days after the run. For a run without an end, return the
-    duration of its timeline.
+    time from its first event to its last.
     """
     known = lasted(view.result.started, _own_end(view) or view.result.finished)
-    return view.timeline.seconds if known is None else known
+    return max(0.0, view.timeline.seconds - _first(view)) if known is None else known
+
+
+def _first(view: RunView) -> float:
+    """Return the moment of the first event, in seconds after the moment at which the report counts 0 s."""
+    begun, zero = moment(view.result.started), moment(view.zero)
+    return (begun - zero).total_seconds() if begun and zero else 0.0
 
 
 def _own_end(view: RunView) -> str:
@@ -104,13 +110,12 @@ def course(view: RunView) -> str:
     The duration is the same as in lists of runs: from the first event to the end. The moment 0 s is before the first event:
     the program then began to prepare the run.
     """
-    begun, zero = moment(view.result.started), moment(view.zero)
-    first = (begun - zero).total_seconds() if begun and zero else 0.0
     last = f"at {seconds(view.timeline.seconds, 2)}"
     itself = " itself" if _own_end(view) else ""
     to = f"to its end, {last}" if view.finished else f"to its last event, {last}"
     return (
-        f"The run{itself} lasted {took(run_duration(view))}, from its first event, at {seconds(first, 2)}, {to}.{_recovery(view)} "
+        f"The run{itself} lasted {took(run_duration(view))}, from its first event, at {seconds(_first(view), 2)}, {to}."
+        f"{_recovery(view)} "
         f"All times count from 0 s, {utc(view.zero)}, {BEGAN}, and are on the controller's monotonic clock.{_checked(view)}"
     )
 
