@@ -1,6 +1,7 @@
 """The lists tell that an earlier run lost data, after the drill's next run took its place."""
 
 import json
+import re
 from datetime import timedelta
 
 import pytest
@@ -23,14 +24,14 @@ def shelf(tmp_path, monkeypatch):
     return made
 
 
-def lost(shelf, ago, verdict="aborted"):
+def lost(shelf, ago, verdict="aborted", findings=()):
     """A run that brought back 9 rows less than it removed."""
     path = shelf.result("sample", verdict, ago, 4) / "result.json"
     steps = [
         {"id": step, "action": "any.thing", "host": "a", "status": "done", "seconds": 1.0, "facts": facts}
         for step, facts in (("inject.1", removed(119131)[1]), ("restore.1", restored(119122)[1]))
     ]
-    path.write_text(json.dumps(json.loads(path.read_text()) | {"steps": steps}, indent=2))
+    path.write_text(json.dumps(json.loads(path.read_text()) | {"steps": steps, "findings": list(findings)}, indent=2))
 
 
 def printed(shelf, capsys, *, as_json=False):
@@ -57,6 +58,27 @@ def test_a_run_that_did_not_pass_does_not_end_the_search(shelf, capsys):
     shelf.result("sample", "failed", timedelta(hours=2), 1)
     shelf.result("sample", "refused", timedelta(hours=1), 4)
     assert all(LINE[2:] in text for text in printed(shelf, capsys))
+
+
+def test_a_run_below_a_refused_one_is_no_earlier_run_of_its_own_row(shelf, capsys):
+    lost(shelf, timedelta(hours=3))
+    lost(shelf, timedelta(hours=2))
+    shelf.result("sample", "refused", timedelta(hours=1), 4)
+    assert all(LINE[2:] in text for text in printed(shelf, capsys)), "the loss before that of the row"
+    assert all("2 earlier runs" not in text for text in printed(shelf, capsys))
+
+
+def test_the_command_opens_the_run_of_the_row(shelf, capsys):
+    """The name of the drill selects its newest run, which may be a refused one that the row leaves out, or in another place."""
+    lost(shelf, timedelta(hours=2), findings=[{"code": "a", "severity": "medium", "title": "a"}])
+    listed, _, waiting = printed(shelf, capsys)
+    for text in (listed, waiting):
+        assert re.search(r"! 1 .* open: drillbook report.open sample$", text, re.MULTILINE)
+    shelf.result("sample", "refused", timedelta(hours=1), 4)
+    listed, _, waiting = printed(shelf, capsys)
+    for text in (listed, waiting):
+        assert re.search(r"! 1 .* open: drillbook report.open sample-0001$", text, re.MULTILINE)
+    assert Project(shelf.root).run("sample-0001").name.endswith("-sample-0001")
 
 
 def test_the_json_names_the_run_and_what_it_lost(shelf, capsys):

@@ -30,7 +30,26 @@ def test_the_index_has_one_block_for_all_drills_that_a_dead_run_refused(state: s
         )
     runs[-1] = dataclasses.replace(runs[-1], started="2026-11-30T21:51:30Z")
     head = index.render([*runs, died]).split('id="trends"')[0]
-    assert head.count("<li><a href=") - head.count('<li><a href="#') == 1, "one block for one cause"
+    own = state == "recovered"  # the dead run's own drill then shows the verdict of that run
+    assert head.count("<li><a href=") - head.count('<li><a href="#') == 1 + own, "one block for one cause"
     assert all(f"<bdi>{drill}</bdi>" in head for drill in DRILLS)
     assert head.count(COMMAND) == (state != "recovered")
     assert ("was recovered since" in head) is (state == "recovered")
+
+
+@pytest.mark.parametrize("state", ["unfinished", "recovered", "residue", "failed", "passed"])
+def test_a_refused_run_hides_no_run_before_it_that_must_run_again(state: str) -> None:
+    """As in the lists. While the run is unfinished, or has left changes, the refused run stands for it: its entry tells how to
+    recover."""
+    refusal = index.entry(refused(DRILLS[0]).result.model_dump(mode="json", by_alias=True))
+    refusal = dataclasses.replace(refusal, started="2026-11-30T21:51:30Z")
+    before = dataclasses.replace(index.unfinished(DEAD, refusal.environment, alive=False), name=refusal.name)
+    if state != "unfinished":
+        word, code = {"recovered": ("aborted", 4), "residue": ("aborted", 5)}.get(state, (state, int(state == "failed")))
+        before = dataclasses.replace(before, verdict=word, exit=code, note="", href="before/report.html")
+    page = index.render([refusal, before])
+    head, _, trends = page.partition('id="trends"')
+    row = trends.partition("<tbody>")[2].partition("</tbody>")[0]
+    assert ("before/report.html" in row) is (state in ("recovered", "failed"))
+    assert ("before/report.html" in head.partition("<header>")[2]) is (state in ("recovered", "failed"))
+    assert (COMMAND in head) is (state in ("unfinished", "residue"))

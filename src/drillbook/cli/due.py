@@ -332,7 +332,7 @@ def _more(row: DueRow, shown: Container[str], room: int) -> str:
     of a suite, the cells of columns that are not in the table, and the things that the drill needs before it can run.
     ``shown``: heads of the columns in the table. ``room``: width of the lines.
     """
-    left = finding_lines.below(row.drill, row.last_findings, row.earlier_losses)
+    left = finding_lines.below(row.last_name or row.drill, row.last_findings, row.earlier_losses)
     last = f"last run {row.last_verdict}" if row.last_verdict and "last run" not in shown else ""
     again = due_steps.run_it_again(row) if short_list.must_run_again(row.last_verdict, row.state) else ""
     if row.state is State.OK:

@@ -12,7 +12,6 @@ from drillbook.judge.verdicts import Verdict
 from drillbook.report.figures import one_line
 
 if TYPE_CHECKING:
-    from drillbook.journal.run_state import RunState
     from drillbook.project.newest_runs import Ended
     from drillbook.report.earlier_losses import Loss
 
@@ -20,11 +19,12 @@ MOST = 3
 """Largest number of drills whose earlier losses the list of runs names. ``drill.list`` names all."""
 
 
-def below(drill: str, findings: str, losses: Sequence[Loss]) -> list[str]:
-    """Return the lines below the row of a drill. ``findings``: number of open findings of its newest run, or an empty text.
-    ``losses``: data that its earlier runs lost.
+def below(run: str, findings: str, losses: Sequence[Loss]) -> list[str]:
+    """Return the lines below the row of a drill. ``run``: name of the drill, or part of the name of the run that the row shows, if
+    the drill's name does not select this run. ``findings``: number of open findings of the run, or an empty text. ``losses``: data
+    that earlier runs lost.
     """
-    opened = f"! {findings} open: {program()} report.open {one_line(drill)}" if findings else ""
+    opened = f"! {findings} open: {program()} report.open {one_line(run)}" if findings else ""
     return list(filter(None, (opened, f"! {_lost(losses)}" if losses else "")))
 
 
@@ -32,14 +32,18 @@ def below_runs(results: Iterable[Ended]) -> list[str]:
     """Return the lines below the list of the runs ``results``: those about the newest run of each drill whose earlier runs in
     the list lost data.
     """
+    runs: dict[tuple[str, str], list[Ended]] = {}
+    for result in sorted(results, key=lambda result: result.run, reverse=True):
+        runs.setdefault((result.name, result.environment), []).append(result)
+    lossy = [(name, losses) for (name, _), ended in runs.items() if (losses := _losses(ended))]
+    return [f"! {one_line(name)}: {_lost(losses)}" for name, losses in lossy[:MOST]]
+
+
+def _losses(runs: Sequence[Ended]) -> tuple[Loss, ...]:
     from drillbook.report import earlier_losses  # noqa: PLC0415  keeps start-up fast
 
-    runs: dict[tuple[str, str], list[tuple[RunState, bool]]] = {}
-    for result in sorted(results, key=lambda result: result.run, reverse=True):
-        known = runs.setdefault((result.name, result.environment), [])
-        known.append((result.state, result.verdict == Verdict.PASSED))
-    lossy = [(name, losses) for (name, _), states in runs.items() if (losses := earlier_losses.of_states(states))]
-    return [f"! {one_line(name)}: {_lost(losses)}" for name, losses in lossy[:MOST]]
+    shown = earlier_losses.without_refused(runs, lambda run: run.verdict)
+    return earlier_losses.of_states([(run.state, run.verdict == Verdict.PASSED) for run in shown])
 
 
 def _lost(losses: Sequence[Loss]) -> str:

@@ -164,7 +164,8 @@ def _listed(wanted: Scheduled, standing: Standing | None, row: DueRow | None, no
     )
     if last:
         reservation_marks.add(marked, last.marks, last.beside)
-    told = finding_lines.below(wanted.name, last.beside if last else "", standing.losses if standing else ())
+    run, losses = (standing.last_name, standing.losses) if standing else ("", ())
+    told = finding_lines.below(run or wanted.name, last.beside if last else "", losses)
     if why := wanted.broken or wanted.mistake:
         more = Text(f"✗ cannot be read: {one_line(why)}", style="bold red")
     else:

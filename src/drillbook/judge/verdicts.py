@@ -41,6 +41,10 @@ EXIT = {
 }
 
 
+UNSUCCESSFUL = (Verdict.FAILED, Verdict.INCONCLUSIVE, Verdict.ABORTED)
+"""Verdicts of runs that began and did not end well. A refused run tried nothing, so in lists it does not take their place."""
+
+
 def shown(verdict: str, reason: str, finished: str | None) -> str:
     """Return the word to show for the verdict of a run; see ``UNFINISHED``. ``reason``: reason of the verdict. ``finished``: end of
     the run or of its recovery, as a ``result.json`` contains it.

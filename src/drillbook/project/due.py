@@ -97,6 +97,8 @@ class DueRow:
     """For a service: the drills and suites of this service."""
     earlier_losses: tuple[Loss, ...] = ()
     """Data that earlier runs lost and of which the newest run does not tell."""
+    last_name: str = ""
+    """Part of a run's name that selects the newest run. It is empty if the name of the drill selects it."""
 
     @property
     def is_due(self) -> bool:
@@ -248,14 +250,14 @@ def _rows(scheduled: Scheduled, known: Standings, now: datetime, environment: st
 
 
 def _row(scheduled: Scheduled, service: str, place: str, standing: Standing, now: datetime) -> DueRow:
-    schedule, last = scheduled.schedule, standing.last
+    schedule = scheduled.schedule
     assert schedule is not None  # noqa: S101  its caller checked it
     passed = standing.passed.at if standing.passed else None
     failed = moment(standing.failed) if standing.failed else None
     state = schedule.state(passed, now, failed)
     early = failed if state is not State.OVERDUE else None  # what is overdue is so by its schedule alone
     due, since = (schedule.due(passed, early), schedule.overdue(passed)) if passed else (None, moment(standing.first))
-    return DueRow(
+    row = DueRow(
         state,
         service,
         scheduled.name,
@@ -265,18 +267,19 @@ def _row(scheduled: Scheduled, service: str, place: str, standing: Standing, now
         str(schedule.grace),
         standing.passed.started if standing.passed and passed else "",
         standing.passed.run if standing.passed and passed else "",
-        last.verdict,
-        last.run,
-        last.started,
-        _utc(due) if due else "",
-        (due - now).total_seconds() if due else 0.0,
-        _utc(since) if since else "",
-        max(0.0, (now - since).total_seconds()) if since else 0.0,
-        last_findings=last.beside,
-        last_marks=last.marks,
-        last_recovered=last.recovered,
-        earlier_losses=standing.losses,
+        due=_utc(due) if due else "",
+        until_due_s=(due - now).total_seconds() if due else 0.0,
+        overdue_since=_utc(since) if since else "",
+        overdue_s=max(0.0, (now - since).total_seconds()) if since else 0.0,
     )
+    return _with_last(row, standing)
+
+
+def _with_last(row: DueRow, standing: Standing) -> DueRow:
+    last, name, losses = standing.last, standing.last_name, standing.losses
+    row = replace(row, last_verdict=last.verdict, last_run=last.run, last_started=last.started, last_name=name)
+    findings, marks, recovered = last.beside, last.marks, last.recovered
+    return replace(row, last_findings=findings, last_marks=marks, last_recovered=recovered, earlier_losses=losses)
 
 
 def _unscheduled(wanted: Sequence[Scheduled], known: Standings, environment: str) -> Iterator[DueRow]:
@@ -290,10 +293,7 @@ def _unscheduled(wanted: Sequence[Scheduled], known: Standings, environment: str
         newest = max(mine, key=lambda each: each.last.run, default=None)
         at = newest.last.environment if newest else environment
         row = DueRow(State.NEVER, ", ".join(scheduled.services), scheduled.name, at)
-        if newest and (last := newest.last):
-            row = replace(row, last_verdict=last.verdict, last_run=last.run, last_started=last.started)
-            row = replace(row, last_findings=last.beside, last_recovered=last.recovered, earlier_losses=newest.losses)
-        yield row
+        yield _with_last(row, newest) if newest else row
 
 
 def _since(row: DueRow, wanted: Sequence[Scheduled], past: Past) -> DueRow:

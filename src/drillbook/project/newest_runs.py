@@ -17,11 +17,11 @@ from drillbook.exits import Exit
 from drillbook.inventory.protection import DOCKER, DOCKER_LAB, LAB
 from drillbook.journal.run_files import RESULT
 from drillbook.journal.run_state import RunState, RunStates
-from drillbook.judge.verdicts import Verdict
+from drillbook.judge.verdicts import UNSUCCESSFUL, Verdict
 from drillbook.project.project import Project
 from drillbook.report import folders, open_findings, possible_reservations
 from drillbook.report.figures import moment
-from drillbook.sdk.run_names import drill_of
+from drillbook.sdk.run_names import drill_of, short
 
 if TYPE_CHECKING:
     from drillbook.report.earlier_losses import Loss
@@ -104,10 +104,11 @@ class Standing:
     failed: str = ""
     """Start of the first run that failed after the newest passed run. It is empty when no run failed since then."""
     losses: tuple[Loss, ...] = ()
-    """Data that earlier runs lost and of which the newest run does not tell; see ``report.earlier_losses``."""
+    """Data that runs before ``last`` lost and of which it does not tell; see ``report.earlier_losses``."""
+    last_name: str = ""
+    """Part of a run's name that selects ``last``. It is empty if the drill's name does, because no newer run has this name."""
 
 
-_UNSUCCESSFUL = (Verdict.FAILED, Verdict.INCONCLUSIVE, Verdict.ABORTED)
 Standings = dict[tuple[str, str], Standing]
 """Standings. Each key is a pair: the name of the drill or suite, and the environment."""
 
@@ -125,10 +126,12 @@ def read(runs: Sequence[Path], project: Project, states: RunStates) -> Standings
     """
     suites = {folder.parent for folder in runs if folder.parent != project.reports}
     standings: Standings = {}
+    newest_of: dict[str, str] = {}
     begun_in: dict[tuple[str, str], list[tuple[RunState, bool]]] = {}
     for folder in sorted([*runs, *suites], key=lambda folder: folder.name, reverse=True):
         name, start = drill_of(folder.name), folders.begun(folder.name)
         state = states.of(folder)
+        newest_of.setdefault(name, folder.name)
         verdict, environment = head(state)
         begun_in.setdefault((name or "", environment), []).append((state, verdict == Verdict.PASSED))
         known = standings.get((name, environment))
@@ -144,9 +147,16 @@ def read(runs: Sequence[Path], project: Project, states: RunStates) -> Standings
         good = ended if ended.passed else None
         failed = ended.started if ended.failed else known.failed if known else ""
         standing = known or Standing(ended, good, "")
-        last = ended if standing.last.verdict == Verdict.REFUSED and ended.verdict in _UNSUCCESSFUL else standing.last
+        last = ended if standing.last.verdict == Verdict.REFUSED and ended.verdict in UNSUCCESSFUL else standing.last
         standings[key] = replace(standing, last=last, passed=good, first=ended.started, failed=failed)
+    standings = {key: _named(standing, newest_of) for key, standing in standings.items()}
     return _with_losses(standings, begun_in) if any(states[1:] for states in begun_in.values()) else standings
+
+
+def _named(standing: Standing, newest_of: Mapping[str, str]) -> Standing:
+    """Add to a standing the short name of its newest run, if it needs one. ``newest_of``: newest run by the name of its drill."""
+    run = standing.last.run
+    return standing if newest_of.get(drill_of(run)) == run else replace(standing, last_name=short(run))
 
 
 def _with_losses(standings: Standings, runs: Mapping[tuple[str, str], Sequence[tuple[RunState, bool]]]) -> Standings:
@@ -154,7 +164,11 @@ def _with_losses(standings: Standings, runs: Mapping[tuple[str, str], Sequence[t
     from drillbook.report import earlier_losses  # noqa: PLC0415  keeps start-up fast
 
     return {
-        key: replace(standing, losses=earlier_losses.of_states(runs.get(key, ()))) for key, standing in standings.items()
+        key: replace(
+            standing,
+            losses=earlier_losses.of_states([run for run in runs.get(key, ()) if run[0].folder.name <= standing.last.run]),
+        )
+        for key, standing in standings.items()
     }
 
 
@@ -175,6 +189,7 @@ def newest(standings: Standings) -> dict[str, Standing]:
             max(passes, key=lambda ended: ended.run) if passes else None,
             min(known.first, standing.first),
             losses=newer.losses,
+            last_name=newer.last_name,
         )
     return merged
 

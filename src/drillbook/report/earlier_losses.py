@@ -11,10 +11,11 @@ from dataclasses import dataclass
 from typing import Any, TypeVar
 
 from drillbook.journal.run_state import RunState
+from drillbook.judge.verdicts import UNSUCCESSFUL, Verdict
 from drillbook.report import folders, own_end
 from drillbook.report.figures import one_line
 from drillbook.sdk.fact_names import REMOVED, REPLACED
-from drillbook.sdk.run_names import drill_of
+from drillbook.sdk.run_names import short
 
 Run = TypeVar("Run")
 FACTS = tuple(f'"{name}"'.encode() for name in (REMOVED, REPLACED))
@@ -34,7 +35,16 @@ class Loss:
     @property
     def name(self) -> str:
         """Part of the run's name that selects this run, such as ``table-dropped-3f2a``."""
-        return self.run[self.run.rindex(drill_of(self.run) or self.run) :]
+        return short(self.run)
+
+
+def without_refused(runs: Sequence[Run], verdict: Callable[[Run], str]) -> Sequence[Run]:
+    """Return the runs of a drill from the one that lists show. ``runs``: all its runs in one environment, newest first.
+
+    A refused run tried nothing: if the run before it began and did not end well, lists show that run.
+    """
+    first = next((number for number, run in enumerate(runs) if verdict(run) != Verdict.REFUSED), 0)
+    return runs[first:] if runs and verdict(runs[first]) in UNSUCCESSFUL else runs
 
 
 def superseded(runs: Sequence[Run], lost: Callable[[Run], str], passed: Callable[[Run], bool]) -> list[Run]:
@@ -61,11 +71,10 @@ def of_states(states: Sequence[tuple[RunState, bool]]) -> tuple[Loss, ...]:
 
 
 def told(losses: Sequence[Loss]) -> str:
-    """Return a phrase about the newest of ``losses``, and the number of the others. It is empty if there are none."""
-    if not losses:
-        return ""
-    more = f" (and {len(losses) - 1} more)" if losses[1:] else ""
-    return f"earlier run{more} reported {losses[0].lost}"
+    """Return a phrase about the newest of ``losses``, and the number of all. It is empty if there are none."""
+    if losses[1:]:
+        return f"{len(losses)} earlier runs reported losses, the newest {losses[0].lost}"
+    return f"earlier run reported {losses[0].lost}" if losses else ""
 
 
 def of_state(state: RunState) -> str:

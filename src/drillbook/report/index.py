@@ -26,7 +26,7 @@ from drillbook.report import (
     wording,
 )
 from drillbook.report.audit_pages import AuditPages
-from drillbook.report.earlier_losses import superseded
+from drillbook.report.earlier_losses import superseded, without_refused
 from drillbook.report.figures import count, lasted, link, moment, one_line, took
 from drillbook.report.folders import begun
 from drillbook.report.index_entries import RUNNING, DrillTrends, IndexEntry, Known, Point, Row, Trend
@@ -252,18 +252,26 @@ def _trends_of(name: str, environment: str, runs: Sequence[IndexEntry]) -> Drill
     began, or did not end, has no figures. The figures beside them are those of the newest run that passed or failed, as in an
     audit: a run that was stopped neither proves an objective nor takes a proof back.
     """
+    shown = without_refused(runs[::-1], _word)
     tried = [run for run in runs if run.verdict not in wording.NOT_BEGUN and not run.unknown] or runs
     return DrillTrends(
         name,
         environment,
         len(runs),
-        _row(runs[-1]),
+        _row(shown[0]),
         _row(_deciding(tried)),
         next((run.started for run in reversed(runs) if run.verdict == Verdict.PASSED and run.exit == Exit.OK), ""),
         _trend(tried, "rto", name),
         _trend(tried, "rpo", name),
-        tuple(map(_row, superseded(runs[::-1], lambda run: run.lost, lambda run: run.verdict == Verdict.PASSED))),
+        tuple(map(_row, superseded(shown, lambda run: run.lost, lambda run: run.verdict == Verdict.PASSED))),
     )
+
+
+def _word(run: IndexEntry) -> str:
+    """Return the verdict of a run. It is *unfinished* while changes of the run may remain: then a refused run after it is shown,
+    because its entry tells how to recover.
+    """
+    return UNFINISHED if run.exit == Exit.RESIDUE and not run.closed else run.verdict
 
 
 def _deciding(runs: Sequence[IndexEntry]) -> IndexEntry:

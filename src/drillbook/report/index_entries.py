@@ -155,7 +155,7 @@ class DrillTrends:
     environment: str
     runs: int
     last: Row
-    """The newest run of the drill in this environment."""
+    """The newest run of the drill in this environment. A refused run does not stand for a run before it that did not end well."""
     figures: Row
     """The newest run that passed or failed, or else the newest run that took place and has a result, or else ``last``."""
     passed: str

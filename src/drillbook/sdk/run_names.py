@@ -12,3 +12,8 @@ def drill_of(run: str) -> str:
     """Return the name of the drill or suite in a run's name. The result is empty if ``run`` is no name of a run."""
     match = RUN_ID.fullmatch(run)
     return match[8] if match else ""
+
+
+def short(run: str) -> str:
+    """Return the part of a run's name that selects this run, such as ``table-dropped-3f2a``."""
+    return run[run.rindex(drill_of(run) or run) :]
