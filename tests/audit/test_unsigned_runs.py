@@ -21,7 +21,7 @@ def test_no_step_is_asked_for_a_dead_controllers_run_whose_drill_passed_since(be
     died(bench, first)
     status, said = audit()
     assert status == 3
-    proof = f". The proof is the later run {newest.name}, in which sample passed, so nothing more needs to be done."
+    proof = f"; no signature can be added later, and none is needed: the proof is the later run {newest.name}, in which sample passed."
     assert f"The controller of the run {first.name} {NO_KEY}{proof}" in said
     assert "Next: " not in said
     assert unsigned_runs.TRUST_KEYS not in said, "the key is trusted already"
@@ -41,7 +41,7 @@ def test_later_runs_without_a_trusted_signature_repeat_nothing(bench, audit):
         died(bench, folder)
     said = audit()[1]
     assert said.count(f"{NO_KEY}{REPEAT}") == 3
-    assert "The proof is" not in said
+    assert "the proof is" not in said
 
 
 def test_keys_are_asked_for_only_for_runs_that_an_unknown_key_signed(bench, audit, tmp_path):

@@ -102,7 +102,9 @@ def test_drills_and_suites_that_never_ran_are_counted_apart_and_named() -> None:
         "night": suite,
     }
     page = index.render(samples.entries(), known)
-    head = "2 of the 4 drills in drills/ ran, and 1 drill without a file there. Last runs in each environment: 4 passed."
+    head = (
+        "2 of the 4 drills in drills/ ran, and 1 drill without a file there (evil). Last runs in each environment: 4 passed."
+    )
     assert f"{head} 2 drills and 1 suite never ran.</p>" in page
     assert "<b>Drills never run:</b> <bdi>api-lost</bdi>, <bdi>site-lost</bdi></p>" in page
     assert "<b>Suites never run:</b> <bdi>night</bdi></p>" in page

@@ -15,8 +15,8 @@ KNOWN = {"a": DRILL, "b": DRILL, "c": DRILL, "all": SUITE, "night": PLANNED}
         ({"a", "b"}, KNOWN, "2 of the 3 drills in drills/ ran"),
         ({"a", "b", "c"}, KNOWN, "All 3 drills in drills/ ran"),
         ({"a"}, {"a": DRILL, "all": SUITE}, "The only drill in drills/ ran"),
-        ({"a", "gone"}, KNOWN, "1 of the 3 drills in drills/ ran, and 1 drill without a file there"),
-        ({"gone", "old"}, KNOWN, "None of the 3 drills in drills/ ran, and 2 drills without a file there"),
+        ({"a", "gone"}, KNOWN, "1 of the 3 drills in drills/ ran, and 1 drill without a file there (gone)"),
+        ({"gone", "old"}, KNOWN, "None of the 3 drills in drills/ ran, and 2 drills without a file there (gone, old)"),
     ],
 )
 def test_drills_that_ran_are_counted_among_all_drills(names, known, text):

@@ -7,7 +7,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import replace
 
-from drillbook.audit import forbidden_runs, gaps, reservations, retired, undrilled_services, wording
+from drillbook.audit import earlier_rows, forbidden_runs, gaps, gone_files, reservations, retired, wording
 from drillbook.audit.absences import MISSING
 from drillbook.audit.alert import (
     AT_ONCE,
@@ -32,6 +32,7 @@ from drillbook.audit.missed_drills import NEVER, NEVER_RAN, MissedRow
 from drillbook.audit.records import IN_PROGRESS
 from drillbook.audit.rehearsal_figures import RehearsedRow
 from drillbook.audit.run_rows import RunRow, recover
+from drillbook.audit.undrilled_services import command
 from drillbook.findings import Severity
 from drillbook.installation.program_name import NEUTRAL, as_called
 from drillbook.judge.verdicts import CONTROLLER_DIED, Verdict
@@ -80,6 +81,7 @@ def _alerts(audit: Audit, told: Collection[str]) -> Iterator[Alert]:
     yield from (alert for alert in spans if alert.topic is Topic.NEVER_DRILLED)
     yield from _of_never_ran(audit, [missed for missed in audit.missed if missed.kind == NEVER_RAN])
     yield from _of_findings(audit, owners)
+    yield from earlier_rows.alerts(audit, owners)
     yield from _not_run(audit, owners)
     yield from reservations.of(audit, owners, told)
     yield from (alert for alert in spans if alert.topic is Topic.GAPS)
@@ -163,7 +165,7 @@ def _of_failing(
     known = "; ".join(_known(audit, key, run))
     text = f"{run.drill} in {run.environment} {run.ended} on {run.started[:10]}: {run.summed_up}"
     text += f" ({known})" if known else ""
-    step, stopped = _again(audit, key, run)
+    step, stopped = gone_files.after(audit, run) or _again(audit, key, run)
     about = drill_key(run.drill, run.environment)
     alert = Alert(text, step, owners[key], when, run.run, about, Topic.RUN_AGAIN, stopped=stopped, missed=run.missed)
     yield graded(alert, _open(audit, key))
@@ -250,9 +252,13 @@ def _of_findings(audit: Audit, owners: dict[tuple[str, str], str]) -> Iterator[A
         since = f"open since {min(row.first_seen for row in rows)[:10]}"
         number = open_findings.counted(each_open(rows))
         text = f"{drill} in {environment} has {number}, {since}: {'; '.join(titles)}{more}"
-        when = NEXT_RUN if rows[0].severity == "medium" else AT_ONCE
+        lossy = any(row.code in open_findings.DATA_LOSS for row in rows)
+        when = NEXT_RUN if rows[0].severity == "medium" and not lossy else AT_ONCE
         run = [ran.run for ran in audit.runs if (ran.environment, ran.drill) == (environment, drill)][-1:]
         step, otherwise = _closing_step(rows)
+        if gone_files.is_gone(audit, drill):
+            first = next(filter(None, (row.instruction for row in rows)), "correct the problem")
+            step, otherwise = f"{first}; {gone_files.step(drill)}", ""
         who, about = owner_of(owners, environment, drill), drill_key(drill, environment)
         yield graded(Alert(text, step, who, when, "".join(run), about, Topic.FINDINGS, otherwise=otherwise), rows)
 
@@ -279,6 +285,8 @@ def _of_overdue(audit: Audit, owners: dict[tuple[str, str], str]) -> Iterator[Al
             retire = f", or retire the drill if it no longer exists (`{NEUTRAL} schedule.retire`)" if missed.drill else ""
             who = owner_of(owners, missed.environment, missed.drill)
             about = drill_key(missed.drill, missed.environment) if missed.drill else ""
+            if missed.drill and gone_files.is_gone(audit, missed.drill):
+                step, retire = gone_files.step(missed.drill), ""
             yield Alert(text, step, who, AT_ONCE, about=about, topic=Topic.RUN_AGAIN, otherwise=retire)
 
 
@@ -295,7 +303,7 @@ def _of_objectives(audit: Audit, owners: dict[tuple[str, str], str]) -> Iterator
             who = owner_of(owners, goal.environment, goal.drill)
             yield Alert(
                 text,
-                "run the drill until it passes",
+                gone_files.step(goal.drill) if gone_files.is_gone(audit, goal.drill) else "run the drill until it passes",
                 who,
                 AT_ONCE,
                 about=drill_key(goal.drill, goal.environment),
@@ -317,7 +325,7 @@ def _of_never_ran(audit: Audit, never: Sequence[MissedRow]) -> Iterator[Alert]:
         text = f"{kinds_of(len(group) - suites, suites)} never ran{where}, although the schedule asks for it: {names}"
         run = f"run {'it' if len(group) == 1 else 'them'}{' there' if place else ''}"
         if len(group) == 1:
-            step = f"{run}: {undrilled_services.command(audit, place, group[0].drill)}"
+            step = f"{run}: {command(audit, place, group[0].drill)}"
         else:
             apart = sum(bool(missed.needs) for missed in group)
             needs = f"; {apart} of them {'needs' if apart == 1 else 'need'} another inventory" if apart else ""

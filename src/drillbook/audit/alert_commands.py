@@ -39,4 +39,6 @@ def _purpose(alert: Alert, command: str) -> str:
         return f"recover {alert.about}"
     if alert.topic is Topic.NEVER_RAN:
         return "run what never ran" if " drill " in command else "see what never ran"
+    if " schedule.retire " in command:
+        return f"retire {alert.about}, or put its file back" if alert.about else str(alert.topic)
     return f"run {alert.about} again" if alert.topic is Topic.RUN_AGAIN and alert.about else str(alert.topic)

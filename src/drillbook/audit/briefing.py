@@ -20,8 +20,10 @@ from drillbook.audit.alert import (
 )
 from drillbook.audit.alert_causes import alerts
 from drillbook.audit.content import Audit
+from drillbook.audit.gone_files import GONE, RETIRE_THOSE
 from drillbook.audit.objective_states import ProvenRow
 from drillbook.audit.run_rows import RECOVERED
+from drillbook.installation.program_name import as_called
 from drillbook.judge.verdicts import CONTROLLER_DIED
 from drillbook.report.figures import count
 from drillbook.report.folders import begun
@@ -150,6 +152,7 @@ def _with_one_for_all(shown: Sequence[Alert], *, lossy: bool = False) -> list[Al
     are named first, then those that missed an objective. ``lossy``: False to leave out the alerts about lost data."""
     again = [alert for alert in shown if alert.topic is Topic.RUN_AGAIN and alert.about and (lossy or not alert.lost)]
     step = "run the drills again" if all(alert.stopped for alert in again) else MEND
+    step += as_called(RETIRE_THOSE) if any(GONE in alert.step for alert in again) else ""
     lost = (LOST,) if any(alert.lost for alert in again) else ()
     joint = Alert("must run again", step, topic=Topic.RUN_AGAIN, lost=lost)
     named = sorted(again, key=lambda alert: (not alert.lost, not alert.missed))

@@ -13,7 +13,7 @@ from drillbook.installation.program_name import NEUTRAL, as_called
 from drillbook.journal.run_files import PAGE
 from drillbook.judge.verdicts import CONTROLLER_DIED, MISSED, UNFINISHED, Verdict, shown
 from drillbook.language.lists import listed
-from drillbook.report import next_steps, open_findings, rehearsal_results, remarks
+from drillbook.report import earlier_losses, next_steps, open_findings, rehearsal_results, remarks
 from drillbook.report.figures import count, link, utc_minute
 from drillbook.report.rows import findings_of, settled_rows, settled_sentence
 from drillbook.report.wording import NOT_VERIFIED, without_body
@@ -77,6 +77,9 @@ class RunRow:
     """Time at which a recovery of the run ended after the run itself. It is empty without such a recovery, and if a person
     stated that the remaining changes need no undo.
     """
+    lost: str = ""
+    """Data of the service that did not come back in the run or its recoveries, such as ``at least 12 rows lost``. It is empty if no
+    such loss is known."""
 
     @property
     def rpo_told(self) -> str:
@@ -139,7 +142,7 @@ class RunRow:
             return ""
         number = len(self.residue)
         left = f"{count(number, 'change')} {'is' if number == 1 else 'are'}" if number else "nothing is"
-        return f": {left} left to undo"
+        return f": {left} left to undo{f', but {self.lost}' if self.lost else ''}"
 
     @property
     def left(self) -> tuple[str, ...]:
@@ -190,6 +193,7 @@ def run_row(record: Record) -> RunRow:
         rto_state=_state(record, "rto"),
         rpo_state=_state(record, "rpo"),
         recovered="" if record.result and record.result.settled else record.recovered,
+        lost=earlier_losses.of_result(record.result) if record.result else "",
         **figures,
     )
 

@@ -49,7 +49,7 @@ def _died(audit: Audit, died: Sequence[str]) -> Iterator[str]:
 def _since(row: RunRow, signed: Sequence[RunRow]) -> str:
     """Return the end of the sentence about a run whose controller died.
 
-    If later runs of the same drill passed and are signed, the newest of them is the proof, and there is no next step.
+    If later runs of the same drill passed and are signed, the newest of them is the proof, and no signature is needed.
     Otherwise the text says that the drill must be repeated, because nobody can sign the missing events later.
     """
     later = [
@@ -60,4 +60,4 @@ def _since(row: RunRow, signed: Sequence[RunRow]) -> str:
     if not later:
         return f"; only a later run can be signed completely, and be the proof. Next: repeat {row.drill}"
     newest = max(later, key=lambda other: other.started).run
-    return f". The proof is the later run {newest}, in which {row.drill} passed, so nothing more needs to be done"
+    return f"; no signature can be added later, and none is needed: the proof is the later run {newest}, in which {row.drill} passed"

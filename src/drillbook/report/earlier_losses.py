@@ -6,9 +6,9 @@ Nothing records whether the data was entered again, so the texts tell only what 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from drillbook.journal.run_state import RunState
 from drillbook.judge.verdicts import UNSUCCESSFUL, Verdict
@@ -16,6 +16,10 @@ from drillbook.report import folders, own_end
 from drillbook.report.figures import one_line
 from drillbook.sdk.fact_names import REMOVED, REPLACED
 from drillbook.sdk.run_names import short
+
+if TYPE_CHECKING:
+    from drillbook.judge.result import Result
+    from drillbook.judge.shortfall import Outcome
 
 Run = TypeVar("Run")
 FACTS = tuple(f'"{name}"'.encode() for name in (REMOVED, REPLACED))
@@ -93,10 +97,21 @@ def of_state(state: RunState) -> str:
         return ""
 
 
+def of_result(result: Result) -> str:
+    """Return the clause of ``of_state`` for a judged run, whose result contains the steps of its recoveries."""
+    from drillbook.judge.later_steps import lasting  # noqa: PLC0415  slow to load
+
+    return _clause(lasting(result.steps, result.later_steps))
+
+
 def _lost(result: Mapping[str, Any], lines: Sequence[bytes]) -> str:
-    from drillbook.judge import shortfall  # noqa: PLC0415  slow to load
     from drillbook.judge.later_steps import lasting  # noqa: PLC0415  slow to load
     from drillbook.report import recovery_steps, remarks  # noqa: PLC0415  slow to load
 
-    steps = lasting(remarks.steps_of(result.get("steps") or ()), recovery_steps.of_lines(lines))
+    return _clause(lasting(remarks.steps_of(result.get("steps") or ()), recovery_steps.of_lines(lines)))
+
+
+def _clause(steps: Iterable[Outcome]) -> str:
+    from drillbook.judge import shortfall  # noqa: PLC0415  slow to load
+
     return " and ".join(one_line(short.lost) for short in shortfall.shortfalls(steps))

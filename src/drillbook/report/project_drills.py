@@ -6,25 +6,29 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping
 
-from drillbook.report.figures import count, kinds_of
+from drillbook.language.lists import listed
+from drillbook.report.figures import count, kinds_of, one_line
 from drillbook.report.index_entries import Known
 
+MOST_GONE = 3
+"""Largest number of drills without a file that the clause names."""
 NEVER_RAN, NOT_IN_PERIOD = "never ran", "did not run in the period"
 
 
 def ran(names: Collection[str], known: Mapping[str, Known]) -> str:
     """Return a clause with the number of drills that ran, such as ``7 of the 9 drills in drills/ ran``. Drills that ran and have
-    no file in ``drills/`` are counted apart.
+    no file in ``drills/`` are counted and named apart.
 
     ``names``: drills that ran. ``known``: drills and suites in ``drills/``, by name. It must contain a drill.
     """
     own = {name for name, drill in known.items() if not drill.suite}
-    others, inside = len(set(names) - own), len(own & set(names))
+    others, inside = sorted(set(names) - own), len(own & set(names))
     if inside == len(own):
         text = f"All {inside} drills in drills/ ran" if inside > 1 else "The only drill in drills/ ran"
     else:
         text = f"{inside or 'None'} of the {count(len(own), 'drill')} in drills/ ran"
-    return text + (f", and {count(others, 'drill')} without a file there" if others else "")
+    gone = listed(list(map(one_line, others)), MOST_GONE)
+    return text + (f", and {count(len(others), 'drill')} without a file there ({gone})" if others else "")
 
 
 def missing(names: Collection[str], known: Mapping[str, Known]) -> tuple[list[str], list[str]]:
