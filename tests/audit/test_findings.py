@@ -154,4 +154,4 @@ def test_an_unfinished_run_is_no_open_finding_after_its_recovery_and_a_refusal_i
 def test_the_title_of_a_service_that_was_not_good_again_names_the_end_of_a_killed_run(book):
     """Its verification did not end, so neither the title nor the text speaks of it."""
     (row,) = [row for row in kept(book, "still_broken").findings if row.code == "not-recovered"]
-    assert row.title == "The service was not good again when the run ended"
+    assert row.title == "The service was not proven good again when the run ended"

@@ -1,6 +1,6 @@
 """Reports of a run that restored a backup which was taken while a drill ran: they say so wherever its age stands."""
 
-from drillbook.report import backup_origin, headlines, html, index, markdown, rehearsal_results
+from drillbook.report import backup_origin, headlines, html, index, markdown, next_steps, rehearsal_results
 from drillbook.report.terminal import summary
 from tests.report import renderings, samples
 from tests.report.rehearsed import BACKUP, RESTORED, view
@@ -27,6 +27,12 @@ def test_every_report_says_that_the_backup_is_of_the_time_of_a_drill():
         assert sentence in plain(text)
     for text in (html.render(told), markdown.render(told)):
         assert f"The run restored {SAID}, {backup_origin.NO_ROUTINE_AGE}." in plain(text)
+
+
+def test_the_next_step_is_a_repetition_after_the_next_routine_backup():
+    steps = [what for what, _ in next_steps.in_report(during())]
+    assert "repeat the drill after the next routine backup" in steps
+    assert "repeat the drill" in [what for what, _ in next_steps.in_report(view())]
 
 
 def test_lists_say_it_in_short():

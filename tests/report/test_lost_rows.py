@@ -12,7 +12,7 @@ from xml.etree import ElementTree
 import pytest
 
 from drillbook.findings import finding
-from drillbook.judge.result import RunView
+from drillbook.judge.result import RunView, Verdict
 from drillbook.notify.wording import objective
 from drillbook.report import html, index, junit, markdown, next_steps, remarks, rows, suites, timeline
 from drillbook.report.formats import as_json
@@ -56,6 +56,18 @@ def test_no_word_of_the_state_is_cut_off_on_a_terminal(lossy: RunView, width: in
     table = renderings.printed(summary.summary(lossy), width).split("Objectives")[1].split("\n\n")[0]
     words = re.findall(r"\w+", table)
     assert all(words.count(word) >= OTHERS.split().count(word) for word in ("not", "measured", "restored", "tables")), table
+
+
+def test_rows_that_nobody_compared_are_the_first_step_of_a_run_that_did_not_pass(lossy: RunView) -> None:
+    kept = tuple(step for step in lossy.result.steps if not step.id.startswith("verify."))
+    lacking = finding("removed-data-missing", wanted="10", measured="7")
+    changed = {"steps": kept, "verdict": Verdict.ABORTED, "findings": (lacking,)}
+    view = lossy.model_copy(update={"result": lossy.result.model_copy(update=changed)})
+    steps = next_steps.with_remedy(
+        view, [("read the report", "drillbook report.open"), ("run the drill again", "drillbook drill x")]
+    )
+    assert [what.split()[0] for what, _ in steps] == ["compare", "run"]
+    assert steps[0][1] == f"{view.program} report.open {view.result.run}"
 
 
 def test_the_head_names_the_lost_rows_and_calls_no_objective_measured(lossy: RunView) -> None:

@@ -177,11 +177,14 @@ def test_the_reason_of_the_guard_comes_before_findings_that_do_not_matter_in_its
 
 def test_a_run_without_a_verification_names_its_own_end_in_reports_and_lists() -> None:
     view = samples.recorded("still_broken")
-    title, wanted = "The service was not good again when the run ended", "good without a break before the run ended"
+    title, wanted = "The service was not proven good again when the run ended", "good without a break before the run ended"
     (shown,) = [one for one in rows.findings_of(view.result) if one.code == "not-recovered"]
     assert (shown.title, shown.wanted) == (title, wanted)
     assert open_findings.of_result(json.loads(as_json(view.result)))[0].title == title
     (recorded,) = [one for one in view.result.findings if one.code == "not-recovered"]
     assert "by the end of the verification" in recorded.title, "result.json keeps its words"
+    dead = view.result.model_copy(update={"finished": None})
+    (shown,) = [one for one in rows.findings_of(dead) if one.code == "not-recovered"]
+    assert shown.remedy == open_findings.RECOVER_FIRST, "its restore did not end, so no step of it need be at fault"
     verified = [open_findings.at_end(recorded, {"verify": status}) for status in ("done", "failed")]
     assert verified == [recorded, recorded]

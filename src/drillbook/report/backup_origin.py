@@ -55,5 +55,13 @@ def not_routine(steps: Sequence[Told]) -> str:
     return texts[0] if texts and all(texts) else ""
 
 
+def repetition(steps: Sequence[Told]) -> str:
+    """Return the next step that repeats a drill with these ``steps``. Before the next routine backup, it would restore the same
+    backup again, if this one was taken while a drill ran.
+    """
+    during = any(map(taken_during, restores(steps)))
+    return f"repeat the drill{' after the next routine backup' if during else ''}"
+
+
 def _by_drill(drill: str) -> str:
     return f"a backup that the drill {one_line(drill)} took" if drill else ""

@@ -12,7 +12,7 @@ from drillbook.installation.program_name import NEUTRAL
 from drillbook.judge.result import Result, RunView, StepResult, SuiteResult
 from drillbook.judge.verdicts import Verdict
 from drillbook.plan.permitted import FORBIDDEN
-from drillbook.report import action_references, dead_runs, held_locks, open_findings
+from drillbook.report import action_references, backup_origin, dead_runs, held_locks, open_findings
 from drillbook.report.figures import one_line
 from drillbook.report.remarks import MARK, RECENT_MARK, RESERVED
 from drillbook.report.remedies import CLOSED_BY, before_repeat, first_instruction
@@ -236,19 +236,22 @@ def in_report(view: RunView) -> list[tuple[str, str]]:
 
 def with_remedy(view: RunView, steps: Sequence[tuple[str, str]]) -> list[tuple[str, str]]:
     """Return ``steps``, the suggestions after a run. If the run passed, or a recovery did not bring back all data, the remedy of the
-    worst finding stands before the repetition of the drill. After any other run, the remedy of lost rows stands first.
-    """
+    worst finding stands before the repetition of the drill. After any other run, the remedy of lost rows stands first."""
     result = view.result
     if result.open_residue:
         return list(steps)
     again = f"{view.program} drill {one_line(result.drill)}{on(one_line(view.inventory))}"
     first, closing = first_remedy(view)
     if not (result.later_findings or result.verdict is Verdict.PASSED):
+        if first and not closing:
+            read = (first, f"{view.program} report.open {one_line(result.run)}")
+            return [read, *(step for step in steps if "report.open" not in step[1])]
         return [*([_log_restore(view, f"{first}{closing}")] if closing else []), *steps]
     others = [step for step in steps if step[1] != again]
     if closing:
         return [_log_restore(view, f"{first}{closing}"), ("then repeat the drill", again), *others]
-    return [(f"{first}; then repeat the drill", again), *others] if first else [*others, ("repeat the drill", again)]
+    repeat = backup_origin.repetition(result.last_steps)
+    return [(f"{first}; then repeat the drill", again), *others] if first else [*others, (repeat, again)]
 
 
 def first_remedy(view: RunView) -> tuple[str, str]:

@@ -44,10 +44,12 @@ NOT_RECOVERED = "not-recovered"
 UNVERIFIED_PHASE = ("skipped", "interrupted")
 """States of the phase `verify` in a run whose verification did not end."""
 AT_END = {
-    "by the end of the verification": "when the run ended",
+    "was not good again by the end of the verification": "was not proven good again when the run ended",
     "good without a break before the verification ended": "good without a break before the run ended",
 }
 """Words for the finding ``NOT_RECOVERED`` of a run whose verification did not end. The key of each entry is the recorded text."""
+RECOVER_FIRST = "Recover the run with `drillbook drill.recover`. Then check if the service is good."
+"""Remedy of this finding while the run is not recovered: its restore may not have ended, and no step of it need be at fault."""
 
 
 class Grade(Protocol):
@@ -109,13 +111,14 @@ def _joined_findings(findings: Sequence[Finding]) -> list[Finding]:
     return objective_findings.joined(findings, CONTROLLER_DIED)
 
 
-def at_end(finding: Finding, phases: Mapping[str, str]) -> Finding:
+def at_end(finding: Finding, phases: Mapping[str, str], *, dead: bool = False) -> Finding:
     """Return ``finding``. If it says that the service was not good by the end of the verification, but the verification did not end,
-    it names the end of the run instead. ``phases``: state of each phase.
+    it names the end of the run instead. ``phases``: state of each phase. ``dead``: True if the controller died, and nobody
+    recovered the run; the recovery is then the remedy.
     """
     if finding.code != NOT_RECOVERED or phases.get("verify", UNVERIFIED_PHASE[0]) not in UNVERIFIED_PHASE:
         return finding
-    texts = {"title": finding.title, "wanted": finding.wanted}
+    texts = {"title": finding.title, "wanted": finding.wanted, **({"remedy": RECOVER_FIRST} if dead else {})}
     for recorded, shown in AT_END.items():
         texts = {key: text.replace(recorded, shown) for key, text in texts.items()}
     return finding.model_copy(update=texts)

@@ -181,7 +181,8 @@ def _shown(finding: Finding, result: Result) -> Finding:
                 )
         return finding.model_copy(update={"remedy": objective_findings.remedy(finding, result)})
     if finding.code == open_findings.NOT_RECOVERED:
-        return open_findings.at_end(finding, {phase.phase: phase.status for phase in result.phases})
+        phases = {phase.phase: phase.status for phase in result.phases}
+        return open_findings.at_end(finding, phases, dead=result.finished is None)
     if finding.code == "removed-data-missing":
         return finding.model_copy(update={"remedy": objective_findings.missing_remedy(finding, result)})
     if finding.code == UNEXPECTED:
