@@ -35,6 +35,7 @@ SHOWN_WITH_THE_PROGRAM = {
 """Commands that `with_examples`, `scaffold` and `start_screen` print after the name of the program, by their file and variable or function."""
 REFERENCES = {
     ("audit/alert_commands.py", "drill.recover"): "a part of a command that is looked for",
+    ("audit/alert_commands.py", "schedule.retire"): "a part of a command that is looked for",
     ("cli/ci_files.py", "drill"): "the account of the command `su`",
     ("cli/sudoers.py", "drill.check"): "a remark in a file: what the rules tell to the task",
     ("report/end_state.py", "drill.recover"): "the task recorded something",
