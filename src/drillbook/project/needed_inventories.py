@@ -92,10 +92,7 @@ class Inventories:
         if not fitting and not environment and scheduled.environments is not None and (self.listed or self.unread):
             return self._permitted(scheduled, scheduled.environments)
         usual = fitting[0].name if fitting else usual  # the guard refuses any other
-        absent = [name for name in scheduled.services if not any(name in listed.services for listed in fitting)]
-        if absent and self.listed and not self.unread:
-            return Choice(usual, f"an inventory with the service {' and '.join(absent)}")
-        return Choice(usual)
+        return Choice(usual, _lacking(scheduled, fitting) if self.listed and not self.unread else "")
 
     def unmet(self, scheduled: Scheduled, environment: str = "") -> str:
         """Return a text about what the drill or suite ``scheduled`` needs, if each run in ``environment`` would fail without it.
@@ -121,10 +118,8 @@ class Inventories:
         able.sort(key=lambda listed: (listed.is_lab, listed.name))
         if able:
             return able[0].environment, f"the inventory {able[0].name}"
-        absent = [name for name in scheduled.services if not any(name in listed.services for listed in there)]
-        if not absent:
-            return None
-        return "", f"an inventory with the service {' and '.join(absent)}"
+        lacking = _lacking(scheduled, there)
+        return ("", lacking) if lacking else None
 
     def _permitted(self, scheduled: Scheduled, environments: Sequence[str]) -> Choice:
         """Return the choice for a drill or suite that the guard refuses with each inventory that can be read: an inventory of
@@ -206,6 +201,14 @@ def _fits(listed: Listed, scheduled: Scheduled, environment: str) -> bool:
         scheduled.environments is None
         or permits(scheduled.environments, listed.environment, DOCKER if listed.is_lab else "")
     )
+
+
+def _lacking(scheduled: Scheduled, listed: Sequence[Listed]) -> str:
+    """Return a text about an inventory with those services of ``scheduled`` that none of ``listed`` has. It is empty if there are
+    none.
+    """
+    absent = [name for name in scheduled.services if not any(name in each.services for each in listed)]
+    return f"an inventory with the service {' and '.join(absent)}" if absent else ""
 
 
 def _is_own(listed: Listed, scheduled: Scheduled) -> bool:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cache
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from drillbook.journal.run_state import RunState
@@ -70,8 +71,9 @@ def of_states(states: Sequence[tuple[RunState, bool]]) -> tuple[Loss, ...]:
     """Return the losses of the earlier runs of a drill. ``states``: all its runs in one environment, newest first, each with
     True if it passed; see ``superseded``.
     """
-    lossy = superseded(states, lambda run: of_state(run[0]), lambda run: run[1]) if states[1:] else ()
-    return tuple(Loss(state.folder.name, folders.begun(state.folder.name), of_state(state)) for state, _ in lossy)
+    lost = cache(of_state)  # it may read a journal
+    lossy = superseded(states, lambda run: lost(run[0]), lambda run: run[1]) if states[1:] else ()
+    return tuple(Loss(state.folder.name, folders.begun(state.folder.name), lost(state)) for state, _ in lossy)
 
 
 def told(losses: Sequence[Loss]) -> str:
