@@ -31,6 +31,13 @@ verify:
 """
 
 
+def test_a_restore_that_does_not_take_the_wal_needs_no_receiver(bench):
+    path = bench.changed("receiver-lost")
+    path.write_text(DRILL.replace(', wal: "{{ log.folder }}"', "").replace("objectives: {rpo: 5s}\n", ""))
+    _, view = bench.run(bench.made(path))
+    assert view.result.verdict is Verdict.PASSED, view.result.reason
+
+
 def test_nothing_is_destroyed_after_the_receiver_of_its_wal_has_ended(bench):
     path = bench.changed("receiver-lost")
     path.write_text(DRILL)

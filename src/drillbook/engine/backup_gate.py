@@ -211,7 +211,7 @@ class Gate:
         """Raise Refused when ``restore`` needs the results of an earlier step that runs in the background, such as a WAL
         receiver, and that step has ended.
         """
-        taken = {name for name, _ in find(restore.action).TAKES.values()}
+        taken = {name for key, (name, _) in find(restore.action).TAKES.items() if restore.params.get(key)}
         service = restore.params.get("service")
         for event, _ in each(self.events, Done):
             step = next((step for step in self.stage.plan.phase("backup") if step.id == event.step), None)
