@@ -157,6 +157,7 @@ WHOLE = {
         "formats.py": "test_golden.py: every file of every format",
         "growth.py": "tests/judge/test_outlook.py: growth that is steady, unsure, or not predicted",
         "index_entries.py": "test_index.py and test_index_attention.py: the entries that they list",
+        "markdown_record.py": "test_run_record.py and test_golden.py: evidence, journal and unsigned lines",
         "markdown_steps.py": "test_markdown.py: facts in short, and details of steps that failed",
         "publish.py": "tests/cli/test_overview.py: the reports and the index of a project's runs",
         "restore_steps.py": "test_proven_restore.py and test_rehearsal_results.py: steps that restored a backup, and others",

@@ -19,6 +19,7 @@ from drillbook.report import (
     headlines,
     later_outages,
     losses,
+    markdown_record,
     markdown_steps,
     next_steps,
     open_findings,
@@ -70,7 +71,7 @@ def render(view: RunView) -> str:
         "## Plan",
         table(("What", "Value"), [(name, code(value)) for name, value in run_record.plan_rows(view)]),
         "## Evidence and journal",
-        *run_record.section(view),
+        *markdown_record.section(view),
     ]
     return "\n\n".join(part for part in parts if part) + "\n"
 
@@ -345,7 +346,7 @@ def _findings(view: RunView) -> list[str]:
             (measured_name.capitalize(), prose(measured)),
             ("Remedy", prose(finding.remedy)),
             ("Where", where),
-            ("Evidence", ", ".join(run_record.evidence_link(file) for file in finding.evidence)),
+            ("Evidence", ", ".join(markdown_record.evidence_link(file) for file in finding.evidence)),
         ]
         paragraphs += [
             f"### {finding.severity}: {escape(finding.title)} ({code(finding.code)})",

@@ -11,8 +11,7 @@ from typing import Any
 from drillbook.judge.result import CommandView, RunView, StepView
 from drillbook.language.template import texts as texts_in
 from drillbook.plan import permitted
-from drillbook.report.figures import count, link, one_line, shown, size
-from drillbook.report.markdown_syntax import code, escape, prose, table
+from drillbook.report.figures import count, one_line, shown, size
 
 PLAIN = (str, int, float, type(None))
 """Types of facts that cannot contain the name of a file."""
@@ -157,7 +156,7 @@ def command_line(command: CommandView) -> str:
 def shell_line(argv: Iterable[str]) -> str:
     """Format the words of a command so that a shell accepts them. Line breaks in a word, such as a script, are kept.
 
-    Journals of version 1.0.0 and earlier have only the end of a long word. The text then says so, because it begins in the middle of
+    Journals of older versions have only the end of a long word. The text then says so, because it begins in the middle of
     a sentence.
     """
     return shown(shlex.join(f"{NO_BEGINNING}{word[3:]}" if OLD_END.match(word) else word for word in argv))
@@ -183,29 +182,6 @@ def cut(text: str, total: int) -> str:
     if total > kept == 0:
         return f"{size(total)}, not recorded"
     return f"the last {size(kept)} of {size(total)}" if total > kept else ""
-
-
-def section(view: RunView) -> list[str]:
-    """Return the section of a Markdown report about the evidence files and the journal."""
-    files, loose = evidence_rows(view), unsigned(view)
-    lines = [
-        ("Events", str(view.journal_events)),
-        ("Last hash", code(view.journal_head)),
-        ("Last line", "torn: left out" if view.torn else "complete"),
-        ("To verify", code(f"{view.program} report.verify {view.result.run}")),
-        *([("Signature", f"incomplete: {prose(loose)}")] if loose else []),
-    ]
-    listed = table(
-        ("File", "From", "Size", "SHA-256"),
-        [(evidence_link(row.file), escape(row.origin), row.size, code(row.sha256)) for row in files],
-    )
-    return [table(("Journal", "Value"), lines), *([listed] if files else [])]
-
-
-def evidence_link(file: str) -> str:
-    """Return a link to an evidence file in Markdown."""
-    href = link(file)
-    return f"[{escape(file)}]({href})" if href else code(file)
 
 
 def unsigned(view: RunView) -> str:
