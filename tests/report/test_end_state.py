@@ -23,8 +23,8 @@ from drillbook.report import end_state, headlines, html, markdown
 from tests.report import renderings, samples
 from tests.report.test_agreement import plain
 
-END, DIED = "State at the end of the run: ", "State when the controller died: "
-UNRECORDED = f"{DIED}no undo of inject.1 on a was recorded"
+END, DIED = "State at the end of the run: ", "State when the controller died, as far as the journal tells: "
+UNRECORDED = f"{DIED}inject.1 on a was still to be undone"
 STUCK = f"{END}inject.1 on a could not be undone; the last sample of http.available was bad."
 BACK = "Recovered at 2026-11-28 05:19:44 UTC: no change is left to undo; it was not verified that the service works. "
 RECOVERY = RecoveryStarted(tool="test", operator="nobody", controller="here")
@@ -154,23 +154,23 @@ def test_an_aborted_run_that_undid_its_fault(tmp_path: Path) -> None:
             (TAKEN, OTHER, RELEASED, LockReleased(name="y", token=1)),
             "the run's 2 locks (database on a and cache, queue on a) were released.",
         ),
-        ((TAKEN,), "no release of the run's lock on database on a was recorded, and the lock expires unless it is renewed."),
+        ((TAKEN,), "the run's lock on database on a was still taken, and expires unless it is renewed."),
         (
             (TAKEN, RELEASED, TAKEN),
-            "no release of the run's lock on database on a was recorded, and the lock expires unless it is renewed.",
+            "the run's lock on database on a was still taken, and expires unless it is renewed.",
         ),
         (
             (TAKEN, OTHER, LockLost(message="lost", names=("x",)), RELEASED),
             (
-                "another run took over the run's lock on database on a; no release of the run's lock on cache, queue on a was "
-                "recorded, and the lock expires unless it is renewed."
+                "another run took over the run's lock on database on a; the run's lock on cache, queue on a was still taken, "
+                "and expires unless it is renewed."
             ),
         ),
         ((TAKEN, LockLost(message="lost")), "another run took over the run's lock on database on a."),
         (
             (TAKEN, RECOVERY, LockTaken(name="x", token=2, services=("database",)), LockReleased(name="x", token=2)),
             (
-                "no release of the run's lock on database on a was recorded, and the lock expires unless it is renewed. Later, the run's lock "
+                "the run's lock on database on a was still taken, and expires unless it is renewed. Later, the run's lock "
                 "on database on a was released."
             ),
         ),

@@ -12,6 +12,7 @@ from rich.console import Console
 
 from drillbook.audit.findings import findings
 from drillbook.findings import CATALOGUE, finding
+from drillbook.judge.recovered_later import CONTROLLER_DIED_FIRST
 from drillbook.judge.result import Objective, Result, Verdict
 from drillbook.report import changes, html, index, junit, markdown, next_steps, open_findings, rows, suites
 from drillbook.report.formats import as_json
@@ -186,5 +187,10 @@ def test_a_run_without_a_verification_names_its_own_end_in_reports_and_lists() -
     dead = view.result.model_copy(update={"finished": None})
     (shown,) = [one for one in rows.findings_of(dead) if one.code == "not-recovered"]
     assert shown.remedy == open_findings.RECOVER_FIRST, "its restore did not end, so no step of it need be at fault"
+    ended = recorded.model_copy(
+        update={"title": f"{recorded.title}; recovered later", "remedy": f"Undone. {CONTROLLER_DIED_FIRST}"}
+    )
+    (shown,) = rows.findings_of(view.result.model_copy(update={"findings": [ended], "finished": view.result.started}))
+    assert shown.remedy == "Undone. Run the drill again, to measure the time of a recovery.", "a remedy is something to do"
     verified = [open_findings.at_end(recorded, {"verify": status}) for status in ("done", "failed")]
     assert verified == [recorded, recorded]

@@ -80,7 +80,7 @@ def test_the_sentences_say_when_it_came_what_it_left_and_what_is_not_verified() 
     assert lead.startswith(
         "nobody started drill.recover at 2026-11-28 05:19:44 UTC, 1.81 s after the last event of the run."
     )
-    assert "It ended after 0.35 s, at 2026-11-28 05:19:44 UTC. It left no change: " in lead
+    assert "It ended after 0.35 s, at 2026-11-28 05:19:44 UTC. Every change was undone, or needed no undo; " in lead
     assert "No verification step ran in it, so it is not verified that the service works. A recovery runs no probe" in lead
 
 

@@ -51,7 +51,7 @@ def test_a_change_that_was_made_from_the_controller_is_told_of_the_host_of_the_d
     (table,) = recovery_rows.tables(view)
     assert [row.host for row in table.rows] == ["db-1 (from the controller)"]
     known = [fault.model_copy(update={"host": "controller", "ended": "open"}) for fault in view.faults_at_end]
-    assert "no undo of inject.1 on db-1 was recorded" in end_state.details(view.model_copy(update={"faults_at_end": known}))
+    assert "inject.1 on db-1 was still to be undone" in end_state.details(view.model_copy(update={"faults_at_end": known}))
 
 
 def test_changes_of_a_host_share_a_line_and_hosts_are_aligned():

@@ -14,7 +14,7 @@ from drillbook.events.steps import Done, Failed, Skipped
 from drillbook.findings import Finding, finding
 from drillbook.judge import notes, residue, shortfall
 from drillbook.judge.figures import Figures
-from drillbook.judge.recovered_later import RECOVERED
+from drillbook.judge.recovered_later import CONTROLLER_DIED_FIRST, NOT_GOOD_AGAIN, RECOVERED
 from drillbook.judge.result import FaultResult, Injection, Objective, Residue, StepView
 from drillbook.judge.samples import last_reasons
 from drillbook.plan.planner import Plan
@@ -137,9 +137,8 @@ def mended(problem: Finding, events: Sequence[Event]) -> Finding:
     recovery, and the remedy is replaced.
     """
     last = events[-1]
-    gone = ("not-recovered", "recovery-not-awaited")
     if (
-        problem.code not in gone
+        problem.code not in NOT_GOOD_AGAIN
         or not isinstance(last.what, RecoveryFinished)
         or last.what.residue
         or residue.settled(events)
@@ -148,7 +147,7 @@ def mended(problem: Finding, events: Sequence[Event]) -> Finding:
     why = (
         "Find out why the run itself did not undo the faults."
         if any(contents(events, RunFinished))
-        else "The controller died before the run recorded an undo of the faults."
+        else CONTROLLER_DIED_FIRST
     )
     operator = [" ".join(what.operator.split()) for what in contents(events, RecoveryStarted)][-1:]
     later = f"{problem.title}; {RECOVERED} at {last.at[:19]}Z{f' by {operator[0]}' if operator else ''}"

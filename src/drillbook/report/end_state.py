@@ -40,6 +40,8 @@ UNDO_OF_UNKNOWN = {
 }
 """Words for the outcome of an undo, if it is unknown whether the fault was injected. The key of each entry is the outcome."""
 AT_END = "State at the end of the run"
+AT_DEATH = "State when the controller died, as far as the journal tells"
+"""Beginning of the sentence for a dead controller. A lease may have undone a change without its journal."""
 ENDED = (Verdict.ABORTED, Verdict.FAILED, Verdict.INCONCLUSIVE)
 """Verdicts for which the report describes the state at the end of the run, even if the run injected no fault."""
 VERIFIED = {"restore": "restore", "verify": "verification"}
@@ -103,11 +105,23 @@ def _told(view: RunView) -> str:
     ]
     left += [(count(view.others_at_end, "other change"), LEFT["residue"])] if view.others_at_end else []
     parts = _undone(faults, doubt=any(step.phase == "verify" and step.result.status in BAD_STATUSES for step in view.steps))
-    parts += [f"{what} {how}" if view.finished else f"no undo of {what} was recorded" for what, how in left]
+    parts += (
+        [f"{what} {how}" for what, how in left]
+        if view.finished
+        else _to_undo([what for what, _ in left], view.others_at_end)
+    )
     parts += [text for track in view.timeline.probes if (text := _probe(track, view.finished))]
     parts += _locks(view.locks_at_end)
-    begin = AT_END if view.finished else "State when the controller died"
+    begin = AT_END if view.finished else AT_DEATH
     return " ".join(filter(None, (f"{begin}: {'; '.join(parts)}.", _later(view, faults))))
+
+
+def _to_undo(changes: Sequence[str], others: int) -> list[str]:
+    """Return a clause that names the changes without a recorded undo when the controller died, or nothing if there are none.
+    ``others``: number of the changes that the last text counts.
+    """
+    named = " and ".join(filter(None, (", ".join(changes[:-1]), *changes[-1:])))
+    return [f"{named} {'was' if len(changes) == 1 and others < 2 else 'were'} still to be undone"] if changes else []
 
 
 def after_recovery(view: RunView) -> str:
@@ -213,7 +227,8 @@ def _outcome(how: str, number: int, said: Mapping[str, str], *, unknown: bool) -
 
 
 def _locks(states: Iterable[LockState]) -> list[str]:
-    """Return clauses about the locks of the run: released, taken over by another run, or without a recorded release."""
+    """Return clauses about the locks of the run: released, taken over by another run, or still taken as far as the
+    journal tells."""
     by: dict[str, list[LockState]] = {}
     for state in states:
         by.setdefault(state.status, []).append(state)
@@ -223,8 +238,10 @@ def _locks(states: Iterable[LockState]) -> list[str]:
     if lost := by.get("lost"):
         parts.append(f"another run took over {_named(lost)}")
     if kept := by.get("unreleased"):
-        expires = "the lock expires unless it is" if len(kept) == 1 else "the locks expire unless they are"
-        parts.append(f"no release of {_named(kept)} was recorded, and {expires} renewed")
+        state = (
+            "was still taken, and expires unless it is" if len(kept) == 1 else "were still taken, and expire unless they are"
+        )
+        parts.append(f"{_named(kept)} {state} renewed")
     return parts
 
 

@@ -19,6 +19,8 @@ JUDGED = (Verdict.FAILED, Verdict.INCONCLUSIVE)
 """Verdicts whose reason is the first sentence of a report."""
 NOT_PASSED = {"failed": "failed", "error": "could not be carried out", "unverified": "could not be carried out"}
 """Words for a verification that did not pass, by the status of its step."""
+NONE_OF = "none "
+"""Beginning of the clause about a canary that lost no write. After rows that did not come back, it begins with "beside them"."""
 
 
 def sentence(view: RunView) -> str:
@@ -158,7 +160,9 @@ def _loss(result: Result) -> str:
     missing = remarks.shortfalls(steps)
     doubtful = own_commands.doubtful(steps, result.objectives.get("rpo"))
     whose = "of the canary's" if doubtful or shortfall.has_uncounted(steps) else "of the drill's"
-    return "; ".join([*missing, _measured_loss(result, whose)])
+    measured_loss = _measured_loss(result, whose)
+    beside = "beside them, " if missing and measured_loss.startswith(NONE_OF) else ""
+    return "; ".join([*missing, beside + measured_loss])
 
 
 def _measured_loss(result: Result, whose: str) -> str:
@@ -172,6 +176,6 @@ def _measured_loss(result: Result, whose: str) -> str:
     if lost is None or known is None:
         return f"{rpo} of data were lost"
     if lost == 0:
-        return f"none {whose} {count(known, 'test write')} acknowledged before the disruption was lost"
+        return f"{NONE_OF}{whose} {count(known, 'test write')} acknowledged before the disruption was lost"
     verb = "was" if lost == 1 else "were"
     return f"{lost} of {canary_writes.own(known)} {verb} lost, {rpo} of data"

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 from drillbook.findings import Finding, Severity
 from drillbook.installation.program_name import as_called
-from drillbook.judge.recovered_later import RECOVERED
+from drillbook.judge.recovered_later import CONTROLLER_DIED_FIRST, RECOVERED
 from drillbook.judge.verdicts import CONTROLLER_DIED, Verdict
 from drillbook.language.lists import leading
 from drillbook.plan.permitted import FORBIDDEN
@@ -50,6 +50,8 @@ AT_END = {
 """Words for the finding ``NOT_RECOVERED`` of a run whose verification did not end. The key of each entry is the recorded text."""
 RECOVER_FIRST = "Recover the run with `drillbook drill.recover`. Then check if the service is good."
 """Remedy of this finding while the run is not recovered: its restore may not have ended, and no step of it need be at fault."""
+MEASURE_AGAIN = "Run the drill again, to measure the time of a recovery."
+"""Instruction in the remedy of this finding after `drill.recover`: no change is left, but the run measured no recovery."""
 
 
 class Grade(Protocol):
@@ -114,8 +116,9 @@ def _joined_findings(findings: Sequence[Finding]) -> list[Finding]:
 def at_end(finding: Finding, phases: Mapping[str, str], *, dead: bool = False) -> Finding:
     """Return ``finding``. If it says that the service was not good by the end of the verification, but the verification did not end,
     it names the end of the run instead. ``phases``: state of each phase. ``dead``: True if the controller died, and nobody
-    recovered the run; the recovery is then the remedy.
+    recovered the run; the recovery is then the remedy. After a recovery, the remedy is to run the drill again.
     """
+    finding = finding.model_copy(update={"remedy": finding.remedy.replace(CONTROLLER_DIED_FIRST, MEASURE_AGAIN)})
     if finding.code != NOT_RECOVERED or phases.get("verify", UNVERIFIED_PHASE[0]) not in UNVERIFIED_PHASE:
         return finding
     texts = {"title": finding.title, "wanted": finding.wanted, **({"remedy": RECOVER_FIRST} if dead else {})}

@@ -166,7 +166,7 @@ def _left(recovery: Recovery) -> str:
         return _closed(recovery)
     if recovery.left:
         return f"It could not undo {count(recovery.left, 'change')}."
-    return "It left no change: for each change, the journal records an undo, or the reason why none was needed."
+    return "Every change was undone, or needed no undo; the table has each of them."
 
 
 def _closed(recovery: Recovery) -> str:

@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 
 from drillbook.exits import Exit
 from drillbook.findings import Finding
+from drillbook.judge.recovered_later import NOT_GOOD_AGAIN
 from drillbook.judge.result import Injection, Objective, Result, RunView, Settled
 from drillbook.judge.verdicts import Verdict
 from drillbook.report import (
@@ -180,7 +181,7 @@ def _shown(finding: Finding, result: Result) -> Finding:
                     update={"measured": told, "wanted": objective_findings.wanted(finding.wanted, objective)}
                 )
         return finding.model_copy(update={"remedy": objective_findings.remedy(finding, result)})
-    if finding.code == open_findings.NOT_RECOVERED:
+    if finding.code in NOT_GOOD_AGAIN:
         phases = {phase.phase: phase.status for phase in result.phases}
         return open_findings.at_end(finding, phases, dead=result.finished is None)
     if finding.code == "removed-data-missing":
