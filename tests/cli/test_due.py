@@ -366,6 +366,18 @@ def test_eighty_columns_show_the_services_of_a_suite_below_it_unless_all_is_well
     assert lines[2:5:2] == ["  in staging, last run failed", "  database, cache, originals, api"]
 
 
+@pytest.mark.parametrize(("width", "line"), [(150, "passed ‖"), (60, "ok ‖")])
+def test_a_narrow_table_shows_the_marks_of_the_last_run_beside_the_state(width, line):
+    row = DueRow(
+        State.OK, "cache", "routine-cache", "lab", passed=AT, until_due_s=9e5, last_verdict="passed", last_marks="‖"
+    )
+    lines = printed([row], width)
+    assert ("last run" in lines[0]) == (width == 150)
+    assert line in lines[1]
+    assert lines[1].count("‖") == 1
+    assert "passed, but with no routine backup: ‖" in " ".join(lines)
+
+
 def test_a_drill_that_never_ran_is_not_red_beside_one_that_did_not_pass():
     never = DueRow(State.NEVER, "api", "new", "", every="7d")
     rows = [never, replace(never, drill="bad", last_verdict="failed")]

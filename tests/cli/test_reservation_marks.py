@@ -1,18 +1,22 @@
-"""Marks of reservations in the lists of drills and runs, with their meanings below the list."""
+"""Marks in the lists of drills and runs: of reservations, and of rehearsals of no routine backup. Their meanings stand below the list."""
 
 import json
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 import pytest
 
 from drillbook.cli import due, overview
 from drillbook.journal.run_state import RunStates
+from drillbook.plan.schedule import State
+from drillbook.project import due as due_rows
 from drillbook.project import newest_runs, run_index
 from drillbook.project.project import Project
 from drillbook.report import publish
 from tests.cli.test_overview import Shelf
 from tests.cli.test_start_up import imported
 from tests.report import samples
+from tests.report.rehearsed import view as rehearsed
+from tests.report.test_backup_origin import during
 
 MEANING = "passed, RPO met but not proven: † the drill itself took the restored backup."
 
@@ -34,9 +38,9 @@ def printed(shelf, capsys):
     return texts
 
 
-def passed(shelf):
-    """Folder of a run that restored the backup which it took."""
-    view = samples.passed()
+def passed(shelf, view=None):
+    """Folder of a run, by default of one that restored the backup which it took."""
+    view = view or samples.passed()
     folder = Project(shelf.root).reports / view.result.run
     folder.mkdir(parents=True)
     (folder / "journal.jsonl").write_bytes((samples.JOURNALS / "passed.jsonl").read_bytes())
@@ -79,3 +83,46 @@ def test_only_a_run_with_a_reservation_costs_the_import_of_the_remarks(shelf, ow
         path.write_text(json.dumps(result))
     run_index.write(Project(shelf.root))  # or the list would write it, and so import the reports
     assert ("drillbook.report.remarks" in imported(shelf.root, "drill.list")) == own
+
+
+NO_ROUTINE = (
+    "passed, but with no routine backup: ‖ an earlier run of a drill took the restored backup, or ran when it was taken. "
+    "Repeat the drill after the next routine backup."
+)
+
+
+def test_the_lists_mark_a_rehearsal_of_a_backup_that_was_taken_while_a_drill_ran(shelf, capsys):
+    passed(shelf, during())
+    for text in printed(shelf, capsys):
+        assert "passed ‖ " in text, text
+        assert text.count(NO_ROUTINE) == 1
+        assert "RPO met but not proven" not in text, "a rehearsal has no RPO"
+    for show, last in (
+        (overview.drills, lambda data: next(each["last"] for each in data["drills"] if each["last"])["marks"]),
+        (overview.runs, lambda data: data[0]["marks"]),
+        (lambda project, as_json: due.show(project, dry=True, as_json=as_json), lambda data: data["rows"][0]["last_marks"]),
+    ):
+        show(Project(shelf.root), as_json=True)
+        assert last(json.loads(capsys.readouterr().out)) == "‖"
+
+
+def test_the_mark_of_a_rehearsal_leaves_its_schedule_kept(shelf):
+    passed(shelf, during())
+    shortly_after = datetime.fromisoformat(during().result.started) + timedelta(hours=1)
+    (row,) = [row for row in due_rows.read(Project(shelf.root), shortly_after).rows if row.drill == "postgres-lost"]
+    assert (row.state, row.last_marks) == (State.OK, "‖")
+
+
+@pytest.mark.parametrize("change", [{"verdict": "failed"}, {"faults": ["inject.1"]}])
+def test_only_a_rehearsal_that_passed_is_marked(shelf, change):
+    path = passed(shelf, during()) / "result.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | change))
+    states = RunStates()
+    assert newest_runs.result(states.of(path.parent), states).marks == ""
+
+
+def test_a_rehearsal_of_a_routine_backup_has_no_mark(shelf, capsys):
+    passed(shelf, rehearsed())
+    for text in printed(shelf, capsys):
+        assert "passed " in text
+        assert "‖" not in text

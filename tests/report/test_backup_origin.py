@@ -1,6 +1,6 @@
 """Reports of a run that restored a backup which was taken while a drill ran: they say so wherever its age stands."""
 
-from drillbook.report import backup_origin, headlines, html, index, markdown, next_steps, rehearsal_results
+from drillbook.report import backup_origin, headlines, html, index, markdown, next_steps, rehearsal_results, remarks
 from drillbook.report.terminal import summary
 from tests.report import renderings, samples
 from tests.report.rehearsed import BACKUP, RESTORED, view
@@ -39,6 +39,8 @@ def test_lists_say_it_in_short():
     told = during()
     listed = plain(index.render([index.entry(told.result.model_dump(mode="json", by_alias=True))]))
     assert f"would be lost, with {SAID}; no RPO" in listed
+    assert listed.count("‖ no routine backup") == 2, "beside the verdict in both tables"
+    assert f" {remarks.NOT_ROUTINE} " in listed
     suite, _ = samples.suite()
     suite = suite.model_copy(update={"runs": suite.runs[:1]})
     screen = plain(renderings.printed(summary.suite_ending(suite, [told]), 80))
@@ -53,3 +55,8 @@ def test_another_backup_restored_beside_it_may_be_a_routine_backup():
     assert backup_origin.not_routine([restored, routine]) == ""
     assert backup_origin.taken_by_drill([restored]) == "", "it is not known that the drill itself took it"
     assert rehearsal_results.brief([restored], "2026-01-02T10:00:00Z", broken=False).taken == SAID
+
+
+def test_only_such_a_backup_is_marked_in_lists():
+    other = plain(index.render([index.entry(view().result.model_dump(mode="json", by_alias=True))]))
+    assert "no routine backup" not in other

@@ -5,7 +5,7 @@ import json
 import pytest
 
 from drillbook.judge.result import Objective
-from drillbook.report import possible_reservations, remarks
+from drillbook.report import backup_origin, possible_reservations, remarks
 from drillbook.report.formats import as_json
 from drillbook.sdk.action import find, known_names
 from tests.report import samples
@@ -19,7 +19,7 @@ def step(id_, action, **facts):
 
 
 def restored(at, **more):
-    return step("restore.1", "backup.restore", backup={"id": "dump", "taken_at": at, **more})
+    return step("restore.1", "backup.restore", backup={"id": "dump", "taken_at": at} | more)
 
 
 def both(*steps, lost=4):
@@ -79,3 +79,23 @@ def test_recorded_runs_with_a_reservation_are_found(path):
     rpo = result.objectives.get("rpo")
     if rpo is not None and "rpo" in remarks.of_run(result.steps, result.started, rpo):
         assert possible_reservations.may_exist(json.loads(as_json(result)), rpo)
+
+
+RUN = "20260501T010000.000Z-nightly-3f2a"
+ADDRESS = f"s3://backups/{RUN}/dump"
+
+
+@pytest.mark.parametrize(
+    ("steps", "told"),
+    [
+        ((restored(BEFORE),), False),
+        ((restored(BEFORE, taken_during="cache-lost"),), True),
+        ((restored(BEFORE, id=ADDRESS),), True),
+        ((step("restore.1", "postgres.restore", made={"manifest": "x"}, manifest=f"{ADDRESS}/manifest.json"),), True),
+        ((step("backup.1", "backup.restore", backup={"id": ADDRESS}), restored(BEFORE)), False),
+        ((), False),
+    ],
+)
+def test_only_a_backup_of_the_time_of_a_drill_needs_a_closer_look(steps, told):
+    assert bool(backup_origin.not_routine(remarks.steps_of(steps))) == told
+    assert possible_reservations.may_be_of_drill({"steps": steps}) == told

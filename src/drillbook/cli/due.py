@@ -103,8 +103,7 @@ def _print(
         with out.capture() as above:
             _print_tables(shown, out)
             short_list.print_rest(rest, "drill.due", out, _soonest(rows) if any(entry.fine for entry in rest) else "")
-            if shown and any(column.head == "last run" for column in _fitting(shown, out.width)):
-                reservation_marks.print_legend((row.last_marks for row in shown), out)
+            reservation_marks.print_legend((row.last_marks for row in shown), out)
         text = above.get() + below.get()
         if everything or text.count("\n") < short_list.height(out):
             break
@@ -249,38 +248,43 @@ def _print_rows(rows: Sequence[DueRow], out: Console) -> None:
 
 def _fitting(rows: Sequence[DueRow], width: int) -> list[Column]:
     columns = fitting(_columns(rows), width)
-    if "service" not in {column.head for column in columns}:
-        columns = fitting(_columns(rows, minutes=False), width)
-    return columns
+    if any(column.head == "last run" for column in columns):
+        return columns
+    columns = fitting(_columns(rows, runs=False), width)
+    if any(column.head == "service" for column in columns):
+        return columns
+    return fitting(_columns(rows, runs=False, minutes=False), width)
 
 
-def _columns(rows: Sequence[DueRow], *, minutes: bool = True) -> list[Column]:
-    """Return all columns. When ``minutes`` is False, the time of the last passed run is shown as a date only. This
-    leaves space for other columns.
+def _columns(rows: Sequence[DueRow], *, runs: bool = True, minutes: bool = True) -> list[Column]:
+    """Return all columns. When ``runs`` is False, the column of the last run is left out, and its marks stand beside the state.
+    When ``minutes`` is False, the time of the last passed run is shown as a date only. Both leave space for other columns.
     """
     places = {row.environment for row in rows if row.environment}
     return [
         Column("drill", 0, [_drill(row) for row in rows]),
         Column("service", 2, [Text(_service(row)) for row in rows]),
         Column("environment", 3 if len(places) > 1 else 5, [Text(one_line(row.environment) or "-") for row in rows]),
-        Column("state", 0, [_state(row) for row in rows]),
+        Column("state", 0, [_state(row, "" if runs else row.last_marks) for row in rows]),
         Column(
             "last passed (UTC)" if minutes else "last passed",
             1,
             [Text((day(_passed(row)) if minutes else _passed(row)[:10]) or "-") for row in rows],
         ),
-        Column("last run", 4, [_verdict(row) for row in rows]),
+        *([Column("last run", 4, [_verdict(row) for row in rows])] if runs else []),
         Column("due", 0, [until(row) for row in rows]),
     ]
 
 
-def _state(row: DueRow) -> Text:
-    """Return the state of a row. A drill whose newest run is unfinished or did not end well is shown neither as `ok` nor as
-    `due`: its newest run tells its state.
+def _state(row: DueRow, marks: str = "") -> Text:
+    """Return the state of a row, followed by ``marks``. A drill whose newest run is unfinished or did not end well is shown neither
+    as `ok` nor as `due`: its newest run tells its state.
     """
     if row.state in (State.OK, State.DUE) and short_list.next_step(row.last_verdict, row.state):
         return Text(row.last_verdict, style=short_list.WORDS[row.last_verdict])
-    return Text(row.state, style=_style(row))
+    state = Text(row.state, style=_style(row))
+    reservation_marks.add(state, marks)
+    return state
 
 
 def _style(row: DueRow) -> str:

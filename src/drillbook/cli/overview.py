@@ -122,6 +122,7 @@ def _drill(wanted: Scheduled, standing: Standing | None, row: DueRow | None) -> 
             "verdict": last.verdict,
             "exit": last.exit,
             "findings": last.beside,
+            "marks": last.marks,
             "recovered": last.recovered,
         },
         "earlier_losses": [asdict(loss) for loss in standing.losses] if standing else [],
@@ -314,6 +315,7 @@ def _run(folder: Path, states: RunStates) -> dict[str, Any]:
     verdict = _verdict(folder, result)
     started = result.started if result else folders.begun(folder.name)
     row = {"run": folder.name, "started": started, "verdict": verdict, "exit": result.exit if result else None}
+    row |= {"marks": result.marks if result and verdict == result.verdict else ""}
     return row | {"seconds": lasted(result.started, result.ended) if result else None, "rto": _rto_fields(result)}
 
 

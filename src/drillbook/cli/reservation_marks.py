@@ -1,5 +1,5 @@
-"""Marks after the verdict of a run in a list: of open findings (``!``) and of reservations (such as ``†``), and the line with
-the meanings of the latter below the list.
+"""Marks after the verdict of a run in a list: of open findings (``!``), of reservations (such as ``†``) and of rehearsals of no
+routine backup (``‖``), and the lines with the meanings of the last two below the list.
 """
 
 from __future__ import annotations
@@ -23,4 +23,7 @@ def print_legend(marks: Iterable[str], out: Console) -> None:
     if shown := "".join(marks):
         from drillbook.report import remarks  # noqa: PLC0415  keeps start-up fast
 
-        out.print(Text(f"passed, RPO met but not proven: {remarks.short_legend(shown)}", style="dim"))
+        if reserved := remarks.short_legend(shown.replace(remarks.EARLIER_MARK, "")):
+            out.print(Text(f"passed, RPO met but not proven: {reserved}", style="dim"))
+        if remarks.EARLIER_MARK in shown:
+            out.print(Text(remarks.NOT_ROUTINE, style="dim"))

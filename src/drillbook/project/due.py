@@ -82,7 +82,7 @@ class DueRow:
     last_findings: str = ""
     """Text with the number of open findings of medium severity or higher of the newest run, unless it never began."""
     last_marks: str = ""
-    """Signs of the reservations with which the newest run met its RPO, such as ``†``."""
+    """Signs beside the verdict of the newest run, such as ``†``; see ``Ended.marks``."""
     last_recovered: str = ""
     """Text about a recovery that undid the changes of the newest run after this run had ended."""
     restores: bool = False

@@ -61,7 +61,9 @@ class Ended:
     none, and for a run that never began.
     """
     marks: str = ""
-    """Signs, such as ``†``, of the reservations with which a run that passed met its RPO. Empty if there is no reservation."""
+    """Signs, such as ``†``, of the reservations with which a run that passed met its RPO, and the sign ``‖`` of a rehearsal of no
+    routine backup. Empty if there are none.
+    """
     recovered: str = ""
     """Text with the time and the operator of a `drill.recover` that undid the changes of the run after its end. It is empty
     if no `drill.recover` did so.
@@ -255,16 +257,30 @@ def _beside(data: Mapping[str, Any], folder: Path, states: RunStates) -> str:
 
 
 def _marks(data: Mapping[str, Any]) -> str:
-    """Return the signs, such as ``†``, that reports show beside an RPO with a reservation. The result is empty for an RPO
-    without a reservation, for a run that did not pass, and for a run without an RPO.
-    """
-    objective = open_findings.objectives_of(data).get("rpo") if data["verdict"] == Verdict.PASSED else None
-    if objective is None or not objective.met or not possible_reservations.may_exist(data, objective):
+    """Return the signs beside the verdict of a run that passed; see ``Ended.marks``. Without an RPO, this may only be ``‖``."""
+    if data["verdict"] != Verdict.PASSED:
+        return ""
+    objective = open_findings.objectives_of(data).get("rpo")
+    if objective is None:
+        return _not_routine(data)
+    if not objective.met or not possible_reservations.may_exist(data, objective):
         return ""
     from drillbook.report import remarks  # noqa: PLC0415  keeps start-up fast
 
     told = remarks.of_run(remarks.steps_of(data.get("steps") or ()), str(data["started"]), objective).get("rpo")
     return told.mark.strip() if told else ""
+
+
+def _not_routine(data: Mapping[str, Any]) -> str:
+    """Return the sign ``‖`` for a rehearsal that restored only backups which an earlier run of a drill took, or which were taken
+    while a drill ran. Its result tells nothing about routine backups. The text is empty for any other run.
+    """
+    if data.get("faults") or not possible_reservations.may_be_of_drill(data):
+        return ""
+    from drillbook.report import rehearsal_results, remarks  # noqa: PLC0415  keeps start-up fast
+
+    told = rehearsal_results.brief(remarks.steps_of(data.get("steps") or ()), str(data["started"]), broken=False)
+    return told.mark if told and told.mark == remarks.EARLIER_MARK else ""
 
 
 def result(state: RunState, states: RunStates) -> Ended | None:

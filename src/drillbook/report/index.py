@@ -180,6 +180,7 @@ def render(
             counted=_counted(listed),
             rehearsed=any(row.rehearsed for row in listed),
             legend=remarks.legend(row.rpo.mark for row in listed if row.rpo),
+            not_routine=remarks.NOT_ROUTINE if any(row.entry.not_routine for row in listed) else "",
             drawn=bool(drawings := [it for trend in trends for it in (trend.rto, trend.rpo) if it and it.drawn]),
             kinds={point.kind for it in drawings for point in it.points},
             never=_never(known or {}, listed),

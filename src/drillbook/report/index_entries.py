@@ -8,10 +8,10 @@ from dataclasses import dataclass, field
 from drillbook.exits import Exit
 from drillbook.findings import Finding
 from drillbook.judge.result import Objective
-from drillbook.judge.verdicts import UNFINISHED
+from drillbook.judge.verdicts import UNFINISHED, Verdict
 from drillbook.report import open_findings, rehearsal_results
 from drillbook.report.earlier_losses import Loss, told
-from drillbook.report.remarks import Remark
+from drillbook.report.remarks import EARLIER_MARK, NO_ROUTINE, Remark
 from drillbook.report.rows import ObjectiveRow
 
 RUNNING = "running"
@@ -68,6 +68,12 @@ class IndexEntry:
         """Clause about data that did not come back in the run, such as ``at least 12 rows lost``, or an empty text."""
         remark = self.remarks.get("rpo")
         return remark.lost if remark else ""
+
+    @property
+    def not_routine(self) -> str:
+        """Sign and words beside the verdict of a rehearsal that passed, but restored no routine backup. Otherwise empty."""
+        marked = self.verdict == Verdict.PASSED and self.rehearsed is not None and self.rehearsed.mark == EARLIER_MARK
+        return f"{EARLIER_MARK} {NO_ROUTINE}" if marked else ""
 
     @property
     def undone_later(self) -> bool:

@@ -1,5 +1,5 @@
-"""Finds out quickly if a run may have met its RPO with a reservation. Only such a run needs the module ``remarks``, which is
-slow to import.
+"""Finds out quickly if a run may have met its RPO with a reservation, or restored a backup of the time of a drill. Only such a run
+needs the modules ``remarks`` and ``rehearsal_results``, which are slow to import.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from drillbook.report.figures import moment
 from drillbook.sdk import discovery
 from drillbook.sdk.fact_names import RESTORED
+from drillbook.sdk.run_names import drill_of
 
 if TYPE_CHECKING:
     from drillbook.judge.result import Objective  # builds models, which lists do not need
@@ -32,6 +33,20 @@ def may_exist(result: Mapping[str, Any], rpo: Objective) -> bool:
         or _may_restore_fresh(step, str(result["started"]), took=took)
         for step in steps
     )
+
+
+def may_be_of_drill(result: Mapping[str, Any]) -> bool:
+    """Return True if the run with this ``result.json`` may have restored a backup that a drill took, or that was taken while a drill
+    ran. Return False if this is impossible.
+    """
+    for step in result.get("steps") or ():
+        if str(step.get("id")).startswith("restore."):
+            told = _facts(step).get("backup")
+            backup = told if isinstance(told, Mapping) else {}
+            addresses = (_facts(step).get("manifest"), backup.get("id"))
+            if backup.get("taken_during") or any(drill_of(part) for text in addresses for part in str(text).split("/")):
+                return True
+    return False
 
 
 def _facts(step: Mapping[str, Any]) -> Mapping[str, Any]:

@@ -62,6 +62,12 @@ WHY = {
     EARLIER_MARK: "an earlier run of a drill took the restored backup, or ran when it was taken",
 }
 """Reason for the reservation in a few words. The key of each entry is the sign beside the figure."""
+NO_ROUTINE = "no routine backup"
+"""Words beside ``EARLIER_MARK`` at a verdict in the index."""
+NOT_ROUTINE = (
+    f"passed, but with {NO_ROUTINE}: {EARLIER_MARK} {WHY[EARLIER_MARK]}. Repeat the drill after the next routine backup."
+)
+"""Meaning of ``EARLIER_MARK`` at a verdict."""
 SECOND = 1.0
 """Largest measurement error, in seconds, that is assumed for the time at which a base backup with an archived log was taken.
 The field ``error_s`` of such a backup is about another time: it is the measurement error of the time of the newest data.
