@@ -1,6 +1,8 @@
-"""Data that a recovery did not bring back is told as for a run without a recovery, and ``result.json`` stays as it was."""
+"""Data that a recovery did not bring back is told as for a run without a recovery, and ``result.json`` gets it beside its findings."""
 
 from __future__ import annotations
+
+import json
 
 import pytest
 
@@ -8,7 +10,19 @@ from drillbook.findings import finding
 from drillbook.judge.comparison import as_entries
 from drillbook.judge.later_steps import lasting, with_later_steps
 from drillbook.judge.result import StepResult
-from drillbook.report import changes, headlines, html, lost_data, markdown, next_steps, recovery_rows, remarks, rows
+from drillbook.report import (
+    changes,
+    formats,
+    headlines,
+    html,
+    lost_data,
+    markdown,
+    next_steps,
+    open_findings,
+    recovery_rows,
+    remarks,
+    rows,
+)
 from drillbook.report.terminal import recovery_summary
 from tests.judge.story import started
 from tests.judge.test_shortfall import CHUNKS, removed, restored
@@ -131,11 +145,17 @@ def test_the_steps_of_a_run_that_itself_restored_the_data_decide_about_its_rpo(t
     assert lasting([*steps, whole], later)[-len(later) :] == list(later), "a loss that only the recovery caused is told"
 
 
-def test_the_result_in_the_file_stays_as_it_was(tmp_path):
+def test_the_result_in_the_file_gets_the_data_that_a_recovery_left_out_and_nothing_else(tmp_path):
     lossy, whole = (recovered(died(tmp_path), number).judge().result for number in (119122, 119131))
-    assert lossy.later_findings
     assert lossy.later_steps
-    assert lossy.model_dump_json(by_alias=True) == whole.model_dump_json(by_alias=True)
+    data = lossy.recorded()
+    assert [found["code"] for found in data.pop("later_findings")] == ["removed-data-missing"]
+    assert data == whole.recorded()
+    counted = open_findings.counted(open_findings.of_result(json.loads(formats.as_json(lossy.recorded()))))
+    assert counted == open_findings.counted(open_findings.grave(rows.findings_of(lossy))), (
+        "lists count what the report counts"
+    )
+    assert "1 medium" in counted
 
 
 def test_a_recovery_that_brought_back_all_rows_lost_none(tmp_path):

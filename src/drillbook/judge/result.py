@@ -183,9 +183,15 @@ class Result(_Value):
     later_steps: tuple[StepResult, ...] = Field(default=(), exclude=True)
     """Last outcome of each step that recoveries of the run carried out. Not in ``result.json``: a recovery does not change it."""
     later_findings: tuple[Finding, ...] = Field(default=(), exclude=True)
-    """Findings about data that recoveries did not bring back. They are not in ``result.json``; all reports show them."""
+    """Findings about data that recoveries did not bring back. All reports show them. ``result.json`` has this key only if there are
+    such findings."""
 
     model_config = ConfigDict(defer_build=True, frozen=True, extra="forbid", populate_by_name=True)
+
+    def recorded(self) -> dict[str, Any]:
+        """Return the content of ``result.json``: all fields, and ``later_findings`` if a recovery left any."""
+        later = [finding.model_dump(mode="json", by_alias=True) for finding in self.later_findings]
+        return self.model_dump(mode="json", by_alias=True) | ({"later_findings": later} if later else {})
 
     @property
     def every_finding(self) -> tuple[Finding, ...]:

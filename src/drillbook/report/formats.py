@@ -49,7 +49,7 @@ FORMATS = (
     Format("plan.json", lambda view: as_json(view.plan), None),
     Format(
         RESULT,
-        lambda view: as_json(view.result.model_dump(mode="json", by_alias=True)),
+        lambda view: as_json(view.result.recorded()),
         lambda suite, _: as_json(suite.model_dump(mode="json", by_alias=True)),
     ),
     Format(PAGE, html.render, html.render_suite),

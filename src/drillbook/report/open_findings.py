@@ -96,7 +96,7 @@ def of_result(result: Mapping[str, Any]) -> list[Finding]:
             measured=str(fields.get("measured", "")),
             step=str(fields.get("step") or "") or None,
         )
-        for fields in result.get("findings", ())
+        for fields in (*result.get("findings", ()), *result.get("later_findings", ()))
         if fields.get("severity") in GRAVE
     ]
     phases = {str(phase.get("phase")): str(phase.get("status")) for phase in result.get("phases", ())}
