@@ -148,10 +148,10 @@ def test_the_steps_of_a_run_that_itself_restored_the_data_decide_about_its_rpo(t
 def test_the_result_in_the_file_gets_the_data_that_a_recovery_left_out_and_nothing_else(tmp_path):
     lossy, whole = (recovered(died(tmp_path), number).judge().result for number in (119122, 119131))
     assert lossy.later_steps
-    data = lossy.recorded()
+    data = formats.result_data(lossy)
     assert [found["code"] for found in data.pop("later_findings")] == ["removed-data-missing"]
-    assert data == whole.recorded()
-    counted = open_findings.counted(open_findings.of_result(json.loads(formats.as_json(lossy.recorded()))))
+    assert data == formats.result_data(whole)
+    counted = open_findings.counted(open_findings.of_result(json.loads(formats.as_json(formats.result_data(lossy)))))
     assert counted == open_findings.counted(open_findings.grave(rows.findings_of(lossy))), (
         "lists count what the report counts"
     )

@@ -188,11 +188,6 @@ class Result(_Value):
 
     model_config = ConfigDict(defer_build=True, frozen=True, extra="forbid", populate_by_name=True)
 
-    def recorded(self) -> dict[str, Any]:
-        """Return the content of ``result.json``: all fields, and ``later_findings`` if a recovery left any."""
-        later = [finding.model_dump(mode="json", by_alias=True) for finding in self.later_findings]
-        return self.model_dump(mode="json", by_alias=True) | ({"later_findings": later} if later else {})
-
     @property
     def every_finding(self) -> tuple[Finding, ...]:
         """All findings, also those in ``later_findings``."""

@@ -16,7 +16,7 @@ from typing import Any, Generic, NamedTuple, TypeVar
 
 from drillbook.journal.collection import paused
 from drillbook.journal.run_files import JUNIT, PAGE, RESULT
-from drillbook.judge.result import RunView, SuiteResult
+from drillbook.judge.result import Result, RunView, SuiteResult
 from drillbook.report import html, junit, markdown
 from drillbook.report.indented_json import of_json
 
@@ -45,11 +45,17 @@ def as_json(value: Any) -> str:
     return of_json(value) + "\n"
 
 
+def result_data(result: Result) -> dict[str, Any]:
+    """Return the content of ``result.json``: the result, and ``later_findings`` if a recovery did not bring back all data."""
+    later = [finding.model_dump(mode="json", by_alias=True) for finding in result.later_findings]
+    return result.model_dump(mode="json", by_alias=True) | ({"later_findings": later} if later else {})
+
+
 FORMATS = (
     Format("plan.json", lambda view: as_json(view.plan), None),
     Format(
         RESULT,
-        lambda view: as_json(view.result.recorded()),
+        lambda view: as_json(result_data(view.result)),
         lambda suite, _: as_json(suite.model_dump(mode="json", by_alias=True)),
     ),
     Format(PAGE, html.render, html.render_suite),
