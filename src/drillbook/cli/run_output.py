@@ -141,7 +141,7 @@ class Teller:
     def between(self, view: RunView) -> None:
         """Show the result of one drill of a suite."""
         if self.manner is Manner.JSON:
-            self._lines.write({"kind": "result", "data": view.result.recorded()})
+            self._lines.write({"kind": "result", "data": view.result.model_dump(mode="json", by_alias=True)})
         else:
             short = {Manner.QUIET: summary.short_summary, Manner.BRIEF: summary.line}
             self.say(short.get(self.manner, summary.summary)(view))

@@ -227,8 +227,9 @@ def _outcome(how: str, number: int, said: Mapping[str, str], *, unknown: bool) -
 
 
 def _locks(states: Iterable[LockState]) -> list[str]:
-    """Return clauses about the locks of the run: released, taken over by another run, or still taken as far as the
-    journal tells."""
+    """Return clauses about the locks of the run: released, taken over by another run, or still taken as far as the journal
+    tells.
+    """
     by: dict[str, list[LockState]] = {}
     for state in states:
         by.setdefault(state.status, []).append(state)
@@ -238,10 +239,8 @@ def _locks(states: Iterable[LockState]) -> list[str]:
     if lost := by.get("lost"):
         parts.append(f"another run took over {_named(lost)}")
     if kept := by.get("unreleased"):
-        state = (
-            "was still taken, and expires unless it is" if len(kept) == 1 else "were still taken, and expire unless they are"
-        )
-        parts.append(f"{_named(kept)} {state} renewed")
+        taken = "was still taken, and expires unless it" if len(kept) == 1 else "were still taken, and expire unless they"
+        parts.append(f"{_named(kept)} {taken} {'is' if len(kept) == 1 else 'are'} renewed")
     return parts
 
 
