@@ -10,7 +10,7 @@ from drillbook.cli.run_output import Manner, Teller
 from drillbook.judge.changes import Comparison, FigureChange, FindingChange
 from drillbook.judge.result import StepResult, Verdict
 from drillbook.judge.shortfall import OLDER, findings, shortfalls
-from drillbook.report import changes, headlines, html, index, next_steps, open_findings, remarks, rows, timeline
+from drillbook.report import changes, headlines, html, index, next_steps, open_findings, remarks, rows, suite_steps, timeline
 from tests.judge.story import Story
 from tests.report import samples
 from tests.report.test_agreement import plain
@@ -181,7 +181,7 @@ def test_lost_rows_have_the_same_next_step_after_a_run_a_failure_and_a_suite(tmp
         Teller(Manner.BRIEF).end(view, "reports/x/report.html")
         assert ENTER in plain(capsys.readouterr().out)
         assert next_steps.in_report(view)[0][0].startswith(ENTER)
-        for steps in (next_steps.in_suite(suite, [view]), next_steps.after_suite("drillbook", suite, [view], "")):
+        for steps in (suite_steps.in_suite(suite, [view]), suite_steps.after_suite("drillbook", suite, [view], "")):
             assert len([text for text, _ in steps if ENTER in text]) == 1, steps
     assert "run the drill again after the problem is corrected" in dict(next_steps.in_report(failed))
     complete = told(tmp_path, 118795)
@@ -265,7 +265,7 @@ def test_the_next_steps_of_a_passed_suite_name_the_remedy_on_the_terminal_and_in
         ),
         f"{view.program} drill {view.result.drill}",
     )
-    assert step in next_steps.in_suite(passed, [view])
-    assert step in next_steps.after_suite(view.program, passed, [view], "lab")
-    without = [text for text, _ in next_steps.in_suite(passed, [samples.passed()])]
+    assert step in suite_steps.in_suite(passed, [view])
+    assert step in suite_steps.after_suite(view.program, passed, [view], "lab")
+    without = [text for text, _ in suite_steps.in_suite(passed, [samples.passed()])]
     assert without == ["repeat the suite", "verify this record"], "a drill without a grave finding needs none"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from drillbook.findings import Finding, finding
 from drillbook.judge.result import RunView, Verdict
-from drillbook.report import html, markdown, next_steps
+from drillbook.report import html, markdown, next_steps, suite_steps
 from tests.report import samples
 from tests.report.test_agreement import plain
 
@@ -30,12 +30,12 @@ def refused(drill: str, *findings: Finding) -> RunView:
 
 def test_a_suite_that_was_refused_because_of_a_dead_run_leads_to_its_recovery_first_and_once() -> None:
     suite, views = samples.suite()[0].model_copy(update={"verdict": Verdict.REFUSED}), [refused(drill) for drill in DRILLS]
-    assert next_steps.after_suite("drillbook", suite, views, "lab") == [
+    assert suite_steps.after_suite("drillbook", suite, views, "lab") == [
         ("recover the unfinished run", COMMAND),
         ("read the report", "drillbook report.open"),
         ("then repeat the suite", "drillbook drill quarterly"),
     ]
-    assert next_steps.in_suite(suite, views)[:2] == [
+    assert suite_steps.in_suite(suite, views)[:2] == [
         ("recover the unfinished run", COMMAND),
         ("then repeat the suite", "drillbook drill quarterly"),
     ]
@@ -49,7 +49,7 @@ def test_a_suite_that_was_refused_because_of_a_dead_run_leads_to_its_recovery_fi
 
 def test_a_drill_that_is_refused_for_another_reason_too_is_still_repeated_after_the_correction() -> None:
     views = [refused("cache-lost"), refused("api-down", dead(), finding("not-ready", title="api"))]
-    steps = next_steps.after_suite("drillbook", samples.suite()[0], views, "lab")
+    steps = suite_steps.after_suite("drillbook", samples.suite()[0], views, "lab")
     assert steps[0] == ("recover the unfinished run", COMMAND)
     assert [command for text, command in steps if text == "after the correction"] == ["drillbook drill api-down"]
 
@@ -57,7 +57,7 @@ def test_a_drill_that_is_refused_for_another_reason_too_is_still_repeated_after_
 def test_what_a_drill_of_the_suite_left_is_undone_by_one_command() -> None:
     run, stuck = DEAD, samples.recorded("stuck")
     stuck = stuck.model_copy(update={"result": stuck.result.model_copy(update={"run": run})})
-    steps = next_steps.after_suite("drillbook", samples.suite()[0], [stuck, refused("cache-lost", dead(run))], "lab")
+    steps = suite_steps.after_suite("drillbook", samples.suite()[0], [stuck, refused("cache-lost", dead(run))], "lab")
     assert [text for text, command in steps if command == f"drillbook drill.recover {run}"] == ["undo what sample left"]
 
 

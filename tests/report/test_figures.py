@@ -77,6 +77,27 @@ def test_a_figure_that_is_rounded_up_stands_on_the_right_side_of_its_target(
     assert figures.against(value, 0.25, target, latest=True) == written
 
 
+@pytest.mark.parametrize(
+    ("value", "error", "target", "latest", "written"),
+    [
+        (12.3456, 0.0123, 120.0, False, "12.3 s"),
+        (10.716, 0.05, 30.0, True, "10.8 s"),
+        (4.5512, 0.0123, 120.0, False, "4.55 s"),
+        (123.456, 0.25, 600.0, True, "124 s"),
+        (75.3, 0.25, 75.4, True, "75.3 s"),
+        (1234.5, 0.25, 3600.0, False, "20 min 34 s"),
+        (10.004, 0.05, 10.0, False, "10.004 s"),
+        (0.0811, 0.0822, 30.0, True, "at most 0.09 s"),
+        (0.0421, 0.0422, 30.0, True, "at most 0.043 s"),
+        (3.0, None, 30.0, False, "3.00 s"),
+    ],
+)
+def test_a_rounded_figure_has_few_digits_and_stands_on_the_right_side_of_its_target(
+    value: float, error: float | None, target: float, latest: bool, written: str
+) -> None:
+    assert figures.rounded_figure(value, error, target, latest=latest) == written
+
+
 def in_seconds(text: str) -> float:
     factors = {"d": 86400, "h": 3600, "min": 60, "s": 1}
     return sum(float(number) * factors[unit] for number, unit in re.findall(r"([\d.]+) (d|h|min|s)\b", text))

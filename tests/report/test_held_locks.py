@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from drillbook.findings import Finding, finding
 from drillbook.judge.result import RunView, Verdict
-from drillbook.report import held_locks, markdown, next_steps
+from drillbook.report import held_locks, markdown, next_steps, suite_steps
 from tests.report import samples
 
 HOLDER = "20261130T215035.927Z-api-down-530d"
@@ -32,7 +32,7 @@ def test_the_next_step_is_to_wait_for_the_holder_or_to_stop_it() -> None:
 
 def test_a_suite_names_the_holder_once() -> None:
     suite = samples.suite()[0].model_copy(update={"verdict": Verdict.REFUSED})
-    steps = next_steps.after_suite("drillbook", suite, [refused(locked()), refused(locked())], "lab")
+    steps = suite_steps.after_suite("drillbook", suite, [refused(locked()), refused(locked())], "lab")
     assert [command for text, command in steps if text == held_locks.WAIT] == [f"drillbook drill.stop {HOLDER}"]
 
 

@@ -14,7 +14,7 @@ import pytest
 from drillbook.findings import finding
 from drillbook.judge.result import RunView, Verdict
 from drillbook.notify.wording import objective
-from drillbook.report import html, index, junit, markdown, next_steps, remarks, rows, suites, timeline
+from drillbook.report import html, index, junit, markdown, next_steps, remarks, rows, suite_steps, suites, timeline
 from drillbook.report.formats import as_json
 from drillbook.report.remarks import RESERVED, SHORT_MARK
 from drillbook.report.terminal import summary
@@ -158,7 +158,7 @@ def test_the_next_step_says_what_closes_the_finding_because_a_repetition_does_no
     again = f" drill {view.result.drill}"
     assert [text for text, command in steps if again in command] == ["then repeat the drill"], "beside no remedy"
     suite, _ = samples.suite()
-    (told,) = [step for step in next_steps.after_suite("invoke", suite, [view], "") if "enter the missing data" in step[0]]
+    (told,) = [step for step in suite_steps.after_suite("invoke", suite, [view], "") if "enter the missing data" in step[0]]
     assert told[0].endswith(", and read what closes the finding"), "the screen has no room for more"
     assert told[1] == f"invoke report.open {view.result.run}"
     other = lossy.model_copy(update={"result": lossy.result.model_copy(update={"findings": (finding("step-failed"),)})})

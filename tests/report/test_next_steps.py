@@ -2,8 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from drillbook.judge.result import Verdict
-from drillbook.report import html, markdown, next_steps, run_record
+from drillbook.report import html, markdown, next_steps, run_record, suite_steps
 from tests.report import samples
 from tests.report.test_agreement import HONEST, plain
 
@@ -35,50 +34,6 @@ def test_commands_name_the_program_and_the_inventory_that_were_used() -> None:
 
 def test_nothing_closed_is_recovered_again() -> None:
     assert not [command for _, command in next_steps.in_report(samples.recorded("closed")) if "recover" in command]
-
-
-def test_a_suite_names_what_its_drills_left_and_how_to_run_it_again() -> None:
-    suite, views = samples.suite()
-    found = next_steps.in_suite(suite, views)
-    assert found[-2:] == [
-        ("then repeat the suite", "drillbook drill quarterly"),
-        ("verify this record", "drillbook report.verify 20260106T090000Z-quarterly-9a9a"),
-    ]
-    failed = list(dict.fromkeys(view.result.drill for view in views if view.result.verdict != Verdict.PASSED))
-    assert [command for _, command in found[:-2]] == [
-        *(f"drillbook drill.recover {view.result.run}" for view in views if view.result.residue),
-        *(f"drillbook drill {name}" for name in failed),
-    ]
-    for text in (html.render_suite(suite, views), markdown.render_suite(suite, views)):
-        assert all(command in plain(text) for _, command in found)
-    assert next_steps.in_suite(suite, []) == []
-
-
-def test_a_failed_suite_that_left_nothing_is_run_again_after_the_problem_is_corrected() -> None:
-    suite, views = samples.suite()
-    clean = [view for view in views if not view.result.open_residue]
-    steps = next_steps.in_suite(suite.model_copy(update={"verdict": Verdict.FAILED}), clean)
-    assert [text for text, _ in steps] == [
-        "after the correction",
-        "then repeat the suite",
-        "verify this record",
-    ]
-
-
-def test_the_terminal_names_the_drills_of_a_suite_that_did_not_pass() -> None:
-    suite, views = samples.suite()
-    found = next_steps.after_suite("invoke", suite, views, "staging")
-    assert ("after the correction", "invoke drill sample --inventory staging") in found
-    assert [text for text, _ in found] == [
-        "undo what sample left",
-        "read the report",
-        "after the correction",
-        "after the correction",
-        "then repeat the suite",
-    ]
-    assert found[-1][1] == "invoke drill quarterly --inventory staging"
-    good = suite.model_copy(update={"verdict": Verdict.PASSED})
-    assert next_steps.after_suite("invoke", good, [samples.passed()], "") == [("read the report", "invoke report.open")]
 
 
 def passed(lab="", service="database", **changes):
@@ -114,8 +69,8 @@ def test_a_reservation_names_the_drill_that_proves_a_routine_backup(routine, ste
         assert step[1] in plain(html.render(view))
         assert step[1] in markdown.render(view)
         suite, _ = samples.suite()
-        assert next_steps.in_suite(suite, [view, view]).count(step) == 1
-        assert next_steps.after_suite("invoke", suite, [view, view], "").count(step) == 1
+        assert suite_steps.in_suite(suite, [view, view]).count(step) == 1
+        assert suite_steps.after_suite("invoke", suite, [view, view], "").count(step) == 1
 
 
 @pytest.mark.parametrize(
@@ -142,8 +97,8 @@ def test_a_lab_without_routine_backups_gets_no_command_that_must_fail(routine, w
     suite, _ = samples.suite()
     views = [view, view, passed("embedded", "other", routine=routine)]
     asked = [said.format(service, what.format(service)) for service in ("database", "other")]
-    assert [text for text, _ in next_steps.in_suite(suite, views) if "routine" in text] == asked
-    assert not [text for text, _ in next_steps.after_suite("invoke", suite, views, "") if "routine" in text]
+    assert [text for text, _ in suite_steps.in_suite(suite, views) if "routine" in text] == asked
+    assert not [text for text, _ in suite_steps.after_suite("invoke", suite, views, "") if "routine" in text]
 
 
 def test_the_terminal_names_the_services_that_the_lab_has_no_routine_backup_of_beside_the_others() -> None:
@@ -155,11 +110,11 @@ def test_the_terminal_names_the_services_that_the_lab_has_no_routine_backup_of_b
     known = known.model_copy(update={"result": known.result.model_copy(update={"steps": tuple(steps)})})
     suite, _ = samples.suite()
     views = [passed("embedded", routine=()), known]
-    told = [step for step in next_steps.after_suite("drillbook", suite, views, "lab") if "routine" in step[0]]
+    told = [step for step in suite_steps.after_suite("drillbook", suite, views, "lab") if "routine" in step[0]]
     said = "after the next routine backup of cache, see its age (the lab keeps none of database)"
     assert told == [(said, "drillbook drill routine-cache")]
     own = "with an inventory of your own, choose a drill that restores one"
-    assert [text for text, _ in next_steps.in_suite(suite, views) if "routine" in text] == [
+    assert [text for text, _ in suite_steps.in_suite(suite, views) if "routine" in text] == [
         "after the next routine backup of cache, see its age",
         f"the lab keeps no routine backups of database; {own}",
     ]
@@ -187,7 +142,7 @@ def test_one_drill_of_a_routine_backup_is_enough_for_a_service() -> None:
     other = view.model_copy(update={"result": view.result.model_copy(update={"steps": tuple(steps)})})
     assert next_steps.age_of_routine(other)[1] == "drillbook init --with routine-database"
     suite, _ = samples.suite()
-    said = [text for text, _ in next_steps.after_suite("invoke", suite, [view, other], "")]
+    said = [text for text, _ in suite_steps.after_suite("invoke", suite, [view, other], "")]
     assert said.count("copy a drill that shows the age of a routine backup of database") == 1
 
 

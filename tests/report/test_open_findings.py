@@ -14,7 +14,7 @@ from drillbook.audit.findings import findings
 from drillbook.findings import CATALOGUE, finding
 from drillbook.judge.recovered_later import CONTROLLER_DIED_FIRST
 from drillbook.judge.result import Objective, Result, Verdict
-from drillbook.report import changes, html, index, junit, markdown, next_steps, open_findings, rows, suites
+from drillbook.report import changes, html, index, junit, markdown, open_findings, rows, suite_steps, suites
 from drillbook.report.formats import as_json
 from drillbook.report.open_findings import LOST_WRITES, NOT_COUNTED, WITHIN
 from drillbook.report.rows import findings_of
@@ -128,7 +128,7 @@ def test_the_report_of_a_suite_names_the_owner_and_the_remedy_of_each_finding() 
     lost = finding("backup-gap", measured="15 rows are missing")
     views = [samples.passed().model_copy(update={"result": samples.result(findings=(lost,))})]
     passed = told.model_copy(update={"verdict": Verdict.PASSED, "exit": 0})
-    steps = [step for step in next_steps.after_suite(views[0].program, passed, views, "") if "report.open" not in step[1]]
+    steps = [step for step in suite_steps.after_suite(views[0].program, passed, views, "") if "report.open" not in step[1]]
     assert len(steps) == 1
     for text in (html.render_suite(passed, views), markdown.render_suite(passed, views)):
         said = plain(text)

@@ -9,7 +9,7 @@ from rich.console import Console
 
 from drillbook.findings import Finding
 from drillbook.judge.result import RunView, SuiteResult, Verdict
-from drillbook.report import next_steps
+from drillbook.report import suite_steps
 from drillbook.report.figures import one_line, shown
 from drillbook.report.remarks import MARK, WHY
 from drillbook.report.rows import rows_of
@@ -115,7 +115,7 @@ def test_the_drills_the_report_and_the_verdict_of_a_suite_stay_on_a_screen_of_80
         for one in views[1:3]
     ] + views[3:]
     passed = suite.model_copy(update={"verdict": Verdict.PASSED, "exit": 0, "runs": suite.runs[1:]})
-    steps = next_steps.after_suite("invoke", passed, views, "")
+    steps = suite_steps.after_suite("invoke", passed, views, "")
     screen = Console(width=80, height=24, file=io.StringIO(), force_terminal=True, color_system=None)
     screen.print(summary.suite_summary(passed, views, "reports/x/report.html", steps))
     last = [line.rstrip() for line in screen.file.getvalue().splitlines()[-23:]]

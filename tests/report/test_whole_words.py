@@ -6,6 +6,7 @@ import io
 import re
 
 import pytest
+from rich import box
 from rich.console import Console
 from rich.measure import Measurement
 from rich.table import Table
@@ -104,3 +105,13 @@ def test_the_head_of_a_column_is_broken_before_a_cell() -> None:
     table.add_row("postgres-lost", "~ 10.149 s *", "1.95 s")
     lines = renderings.printed(WholeWords(table, heads_first=True), 36).splitlines()
     assert any(re.search(r"postgres-lost +~ 10\.149 s \* +1\.95 s", line) for line in lines), lines
+
+
+def test_the_gaps_are_smaller_if_each_row_then_has_one_line() -> None:
+    table = Table("name", "text", box=box.SIMPLE_HEAD, padding=(0, 2, 0, 0), pad_edge=False, show_edge=False)
+    table.add_row("database", "several words")
+    widths = {width: printed(WholeWords(table, heads_first=True), width).splitlines() for width in (24, 22, 21, 24)}
+    assert widths[24][-1].rstrip() == "database   several words"
+    assert widths[22][-1].rstrip() == "database several words"
+    assert widths[21][-2].split() == ["database", "several"], "no gap helps: the text is broken"
+    assert printed(WholeWords(table, heads_first=True), 24).splitlines() == widths[24], "a render changes no other one"

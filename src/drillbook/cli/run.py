@@ -71,6 +71,7 @@ def _before_the_run() -> Iterator[None]:
 
 def _suite(orchestrator: Orchestrator, suite: Suite, plans: Sequence[Plan], teller: Teller) -> int:
     views: list[RunView] = []
+    teller.expect(len(plans))
 
     def between(view: RunView) -> None:
         views.append(view)

@@ -24,7 +24,6 @@ from drillbook.journal.journal import Observer
 from drillbook.judge.result import RunView, SuiteResult
 from drillbook.report.figures import one_line
 from drillbook.report.next_steps import (
-    after_suite,
     age_of_routine,
     first_remedy,
     in_permitted,
@@ -33,8 +32,10 @@ from drillbook.report.next_steps import (
     other_runs,
     with_remedy,
 )
+from drillbook.report.suite_steps import after_suite
 from drillbook.report.terminal import recovery_summary, summary
 from drillbook.report.terminal.event_lines import Progress
+from drillbook.report.terminal.finding_room import FindingRoom
 from drillbook.report.terminal.live_view import LastTimes, LiveView
 from drillbook.report.terminal.next_steps import shown_steps
 
@@ -93,6 +94,7 @@ class Teller:
         self.talks = manner in (Manner.BRIEF, Manner.FULL)
         self._lines = JsonLines()
         self._live: LiveView | None = None
+        self._room: FindingRoom | None = None
         self._noted = False
         """True when the last output was a message before a run, and nothing of the run itself has been printed yet."""
 
@@ -138,13 +140,18 @@ class Teller:
             self._live.finish()
             self._live = None
 
+    def expect(self, drills: int) -> None:
+        """Prepare for a suite of ``drills`` drills. On a terminal, all of them together have little room for their findings."""
+        self._room = FindingRoom(drills) if self.console.is_terminal else None
+
     def between(self, view: RunView) -> None:
         """Show the result of one drill of a suite."""
         if self.manner is Manner.JSON:
             self._lines.write({"kind": "result", "data": view.result.model_dump(mode="json", by_alias=True)})
+        elif self.manner is Manner.BRIEF:
+            self.say(summary.line(view, self._room.lines(view, self.console) if self._room else None))
         else:
-            short = {Manner.QUIET: summary.short_summary, Manner.BRIEF: summary.line}
-            self.say(short.get(self.manner, summary.summary)(view))
+            self.say(summary.short_summary(view) if self.manner is Manner.QUIET else summary.summary(view))
 
     def end(self, view: RunView, report: str, *, newest: bool = False) -> None:
         """Show the result of a run, and suggest commands for the user. ``newest``: True for the newest run; commands

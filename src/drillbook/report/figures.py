@@ -18,6 +18,8 @@ from drillbook.report.indented_json import of_json
 UNITS = durations.UNITS
 seconds = durations.seconds
 MOST_DIGITS = 6
+PLAIN_S = 1000
+"""Number of seconds from which a rounded figure in a narrow table has larger units than seconds."""
 MOST_ROUNDING = 0.15
 """Fraction by which rounding up may increase the number in a text such as ``at most 0.05 s``. If rounding up would increase
 the number by more, one more decimal is shown.
@@ -159,6 +161,35 @@ def against(value: float, error: float | None, target: float, *, latest: bool = 
     ):
         digits += 1
     return figure(value, error, digits, latest=latest)
+
+
+def rounded_figure(value: float, error: float | None, target: float, *, latest: bool = False) -> str:
+    """Format a measurement without its error, for narrow tables: with the digits that ``took`` would show, or with more if the
+    text would otherwise be on another side of ``target`` than the exact value. Below ``PLAIN_S``, the unit is always seconds.
+    An upper end, as in ``at most 0.05 s``, is rounded up. ``latest``: see ``upper_end``.
+    """
+    upper = bounded(value, error)
+    exact = upper_end(value, error or 0.0, latest=latest) if upper else value
+    if not math.isfinite(exact):
+        return without_error(against(value, error, target, latest=latest))
+    digits = min(_took_digits(exact), 3 if error is None else error_digits(error))
+    while digits < MOST_DIGITS and _misleads(_to_digits(exact, digits, up=upper or latest), exact, target, upper=upper):
+        digits += 1
+    shown_ = _to_digits(exact, digits, up=upper or latest)
+    text = f"{shown_:.{digits}f} s" if 0 <= shown_ < PLAIN_S else seconds(shown_, digits)
+    return f"at most {text}" if upper else text
+
+
+def _to_digits(value: float, digits: int, *, up: bool) -> float:
+    return rounded_up(value, digits) if up else round(value, digits)
+
+
+def _misleads(shown_: float, exact: float, target: float, *, upper: bool) -> bool:
+    """Return True if ``shown_``, the rounded form of ``exact``, is on another side of ``target``. For an ``upper`` end, also
+    return True if it was rounded up by more than the fraction ``MOST_ROUNDING``."""
+    if upper and shown_ > exact * (1 + MOST_ROUNDING):
+        return True
+    return exact != target and (exact > target) != (shown_ > target)
 
 
 def upper_end(value: float, error: float, *, latest: bool = False) -> float:

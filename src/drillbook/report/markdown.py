@@ -29,6 +29,7 @@ from drillbook.report import (
     residue_state,
     rows,
     run_record,
+    suite_steps,
     tolerated,
     wording,
 )
@@ -104,7 +105,8 @@ def render_suite(suite: SuiteResult, views: Sequence[RunView]) -> str:
             ],
         ),
     ]
-    steps = [f"- {prose(what)}: {code(command)}" for what, command in next_steps.in_suite(suite, views)]
+    suggestions = suite_steps.grouped(suite_steps.in_suite(suite, views))
+    steps = [f"- {prose(what)}: {', '.join(map(code, commands))}" for what, commands in suggestions]
     parts += ["## Next", "\n".join(steps)] if steps else []
     parts += _confusion(views)
     for row in drills:

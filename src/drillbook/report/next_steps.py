@@ -1,4 +1,6 @@
-"""Suggests the next commands after a run, for the terminal and for reports. The suggestions depend on the verdict."""
+"""Suggests the next commands after a run, for the terminal and for reports. The suggestions depend on the verdict. Those after a
+suite are in ``suite_steps``.
+"""
 
 from __future__ import annotations
 
@@ -9,7 +11,7 @@ from typing import Any
 
 from drillbook.findings import Finding
 from drillbook.installation.program_name import NEUTRAL
-from drillbook.judge.result import Result, RunView, StepResult, SuiteResult
+from drillbook.judge.result import Result, RunView, StepResult
 from drillbook.judge.verdicts import Verdict
 from drillbook.plan.permitted import FORBIDDEN
 from drillbook.report import action_references, backup_origin, dead_runs, held_locks, open_findings
@@ -21,7 +23,6 @@ from drillbook.report.rows import findings_of, row_of
 from drillbook.sdk import discovery
 
 DEFAULT_INVENTORY = "lab"
-SUITE_AGAIN = "then repeat the suite"
 EXEMPT = "exempt a service in the inventory by `not_drilled: REASON`"
 """Next step for a service without a drill, as an alternative to a new drill."""
 MOST_DRILLS = 4
@@ -167,14 +168,14 @@ def without_routine(plan: Mapping[str, Any], action: str) -> bool:
     return isinstance(inventory, Mapping) and bool(inventory.get("lab")) and not discovery.own_backups(action)
 
 
-def _in_own_inventory(views: Sequence[RunView]) -> list[tuple[str, str]]:
+def in_own_inventory(views: Sequence[RunView]) -> list[tuple[str, str]]:
     """Return suggestions after runs in a lab that has no routine backups of their services: how to see the age of these backups
     with an inventory of the team."""
     said = f"{NO_ROUTINE}; with an inventory of your own, "
-    return _distinct((said.format(service=name) + what, command) for name, (what, command) in _lacking(views).items())
+    return _distinct((said.format(service=name) + what, command) for name, (what, command) in lacking_backups(views).items())
 
 
-def _lacking(views: Sequence[RunView]) -> dict[str, tuple[str, str]]:
+def lacking_backups(views: Sequence[RunView]) -> dict[str, tuple[str, str]]:
     """Return the suggestion of ``_age_of_routine`` for each service of which a lab has no routine backups. The key is the service."""
     steps: dict[str, tuple[str, str]] = {}
     for view in views:
@@ -230,7 +231,7 @@ def in_report(view: RunView) -> list[tuple[str, str]]:
         permitted=in_permitted(view.program, result.findings),
     )
     steps = [step for step in suggestions if "report.open" not in step[1]]
-    steps += [*_proofs([view]), *_in_own_inventory([view])]
+    steps += [*proofs([view]), *in_own_inventory([view])]
     return [*with_remedy(view, steps), ("verify this record", f"{view.program} report.verify {one_line(result.run)}")]
 
 
@@ -276,52 +277,7 @@ def _log_restore(view: RunView, what: str) -> tuple[str, str]:
     return action_references.reading(view.program, what, discovery.log_restore(action) or action)
 
 
-def in_suite(suite: SuiteResult, views: Sequence[RunView]) -> list[tuple[str, str]]:
-    """Return suggestions for a reader of a suite's report. The list is empty if the suite ran no drill.
-
-    The suggestions are those of ``after_suite`` for the terminal, without the suggestion to read the report, and with those about
-    the routine backups that a lab lacks. After a suite that passed, the next suggestion is to repeat the suite. The last one is
-    always to verify the record of the suite.
-    """
-    if not views:
-        return []
-    program, option = views[0].program, on(views[0].inventory)
-    steps = [*_left(program, views), *_to_do(program, suite, views, option), *_proofs(views), *_in_own_inventory(views)]
-    if suite.verdict is Verdict.PASSED:
-        steps.append(("repeat the suite", f"{program} drill {one_line(suite.suite)}{option}"))
-    return [*steps, ("verify this record", f"{program} report.verify {one_line(suite.run)}")]
-
-
-def after_suite(program: str, suite: SuiteResult, views: Sequence[RunView], inventory: str) -> list[tuple[str, str]]:
-    """Return suggestions for the terminal after a suite.
-
-    The suggestions are: undo the changes that its drills left, recover the unfinished runs that caused refusals of drills,
-    read the report, repeat drills that did not pass for another reason, follow the remedies of findings, repeat the whole
-    suite if it did not pass, and run drills that show the age of a routine backup.
-    """
-    steps = [*_left(program, views), ("read the report", f"{program} report.open")]
-    return [*steps, *_to_do(program, suite, views, on(inventory)), *_proofs_in_brief(views)]
-
-
-def _to_do(program: str, suite: SuiteResult, views: Sequence[RunView], option: str) -> list[tuple[str, str]]:
-    """Return the suggestions that the terminal and the report of a suite have in common."""
-    steps = [*_not_passed(program, views, option), *_findings(program, views, option)]
-    if suite.verdict is not Verdict.PASSED:
-        steps.append((SUITE_AGAIN, f"{program} drill {one_line(suite.suite)}{option}"))
-    return steps
-
-
-def _proofs_in_brief(views: Sequence[RunView]) -> list[tuple[str, str]]:
-    """Return the suggestions of ``_proofs`` for a terminal. The last one also names the services of which a lab keeps no routine
-    backups. What can be done about these only outside of the lab is in the report."""
-    steps, lacking = _proofs(views), _lacking(views)
-    if not steps or not lacking:
-        return steps
-    what, command = steps[-1]
-    return [*steps[:-1], (f"{what} (the lab keeps none of {open_findings.named(list(lacking))})", command)]
-
-
-def _proofs(views: Sequence[RunView]) -> list[tuple[str, str]]:
+def proofs(views: Sequence[RunView]) -> list[tuple[str, str]]:
     """Return suggestions of drills that show the age of routine backups. ``age_of_routine`` makes the suggestion for each
     run."""
     return _distinct(map(age_of_routine, views))
@@ -332,59 +288,6 @@ def _distinct(suggestions: Iterable[tuple[str, str] | None]) -> list[tuple[str, 
     steps: dict[str, tuple[str, str]] = {}
     for step in filter(None, suggestions):
         steps.setdefault(step[0], step)
-    return list(steps.values())[:MOST_DRILLS]
-
-
-def _findings(program: str, views: Sequence[RunView], option: str) -> list[tuple[str, str]]:
-    """Return a suggestion for each passed drill with a finding of medium severity or higher, and for each other drill that lost rows,
-    for at most ``MOST_DRILLS`` drills.
-
-    The text of a suggestion names the drill, its owner and the remedy of the finding. The command of the suggestion repeats
-    the drill. In two cases, the command opens the report instead: the remedy contains no instruction, or the finding would
-    remain after a repetition of the drill.
-    """
-    known = [view for view in views if not view.result.open_residue and open_findings.grave(findings_of(view.result))]
-    asked = [view for view in known if view.result.verdict is Verdict.PASSED or first_remedy(view)[1]][:MOST_DRILLS]
-    return [_of_finding(program, view, option) for view in asked]
-
-
-def _of_finding(program: str, view: RunView, option: str) -> tuple[str, str]:
-    drill = one_line(view.result.drill)
-    named = f"{drill} (owner {one_line(view.owner)})" if view.owner else drill
-    remedy, closing = first_remedy(view)
-    report = f"{program} report.open {one_line(view.result.run)}"
-    if closing:
-        return f"for {named}: {remedy}, and read what closes the finding", report
-    if remedy:
-        return f"for {named}: {remedy}; then repeat the drill", f"{program} drill {drill}{option}"
-    return f"for {named}: read the remedy of the finding", report
-
-
-def _left(program: str, views: Sequence[RunView]) -> list[tuple[str, str]]:
-    """Return suggestions to undo what the drills left, and to recover unfinished runs that caused refusals of drills. Each
-    command occurs only once."""
-    results = [view.result for view in views]
-    description_by_command = {
-        f"{program} drill.recover {one_line(result.run)}": f"undo what {one_line(result.drill)} left"
-        for result in results
-        if result.open_residue
-    }
-    for description, command in other_runs(program, results):
-        description_by_command.setdefault(command, description)
-    return [(description, command) for command, description in description_by_command.items()]
-
-
-def _not_passed(program: str, views: Sequence[RunView], option: str) -> list[tuple[str, str]]:
-    """Return the commands that repeat the drills that did not pass, at most ``MOST_DRILLS`` of them. Drills that were refused
-    only because of an unfinished run are left out: nothing is wrong with them."""
-    results = [view.result for view in views]
-    asked = [result for result in results if result.verdict is not Verdict.PASSED]
-    steps = {
-        result.drill: in_permitted(program, result.findings)
-        or ("after the correction", f"{program} drill {one_line(result.drill)}{option}")
-        for result in asked
-        if not dead_runs.refused_only_by_them(result)
-    }
     return list(steps.values())[:MOST_DRILLS]
 
 

@@ -20,7 +20,7 @@ from drillbook.report import (
     residue_state,
     unproven_faults,
 )
-from drillbook.report.figures import bounded, count, one_line, readable, seconds, shown, upper_end, utc, without_error
+from drillbook.report.figures import bounded, count, one_line, readable, rounded_figure, seconds, shown, upper_end, utc
 from drillbook.report.moments import MARKS, mark_name, meaning
 from drillbook.report.objective_figures import alone, is_latest, objective_figure, with_signs
 from drillbook.report.remarks import BY_PROBE, RESERVED, Remark
@@ -116,11 +116,13 @@ class ObjectiveRow:
 
     @property
     def brief(self) -> str:
-        """Figure without its measurement error, for short lists. It is empty when there is no figure. If data was lost that the
-        figure possibly does not include, the text names this data.
+        """Rounded figure without its measurement error, for short lists. It is empty when there is no figure. If data was lost that
+        the figure possibly does not include, the text names this data.
         """
-        figure = "" if self.measured_s is None else without_error(self.measured)
-        return with_signs(self.lost or figure)
+        if self.lost or self.measured_s is None:
+            return with_signs(self.lost)
+        figure = rounded_figure(self.measured_s, self.error_s, self.target_s, latest=is_latest(self.clock))
+        return with_signs(figure)
 
     @property
     def highest_s(self) -> float:

@@ -10,6 +10,7 @@ from rich.console import Console, ConsoleOptions, Group, RenderableType, RenderR
 from rich.padding import Padding
 from rich.text import Text
 
+from drillbook.report.suite_steps import grouped
 from drillbook.report.terminal.prose import Prose
 
 INDENT, GAP = 4, 2
@@ -18,7 +19,7 @@ INDENT, GAP = 4, 2
 @dataclass(frozen=True, slots=True)
 class _Steps:
     """Descriptions of steps, and beside them the commands. If a command does not fit beside its description, all
-    commands are on lines of their own, so that each can be copied.
+    commands are on lines of their own, so that each can be copied. A description of several commands is shown once.
     """
 
     steps: Sequence[tuple[str, str]]
@@ -29,14 +30,13 @@ class _Steps:
         """
         room = max((cell_len(what) for what, _ in self.steps), default=0) + GAP
         beside = all(INDENT + room + cell_len(command) <= options.max_width for _, command in self.steps)
-        for what, command in self.steps:
+        for what, commands in grouped(self.steps):
             if beside:
-                yield Prose(
-                    Text(command), INDENT, label=Text(what + " " * (room - cell_len(what)), style="dim"), verbatim=True
-                )
+                told = Text("\n".join(commands))
+                yield Prose(told, INDENT, label=Text(what + " " * (room - cell_len(what)), style="dim"), verbatim=True)
             else:
                 yield Prose(Text(what, style="dim"), INDENT)
-                yield Prose(Text(command), INDENT + GAP, verbatim=True)
+                yield Prose(Text("\n".join(commands)), INDENT + GAP, verbatim=True)
 
 
 def shown_steps(steps: Sequence[tuple[str, str]], *, above: int = 1) -> RenderableType:

@@ -14,7 +14,6 @@ from rich.text import Text
 
 from drillbook.events.runs import StopRequested
 from drillbook.exits import Exit
-from drillbook.findings import Severity
 from drillbook.installation.program_name import as_called, program
 from drillbook.judge.result import Residue, RunView, SuiteResult
 from drillbook.report import (
@@ -24,7 +23,6 @@ from drillbook.report import (
     headlines,
     lost_data,
     open_findings,
-    remedies,
     residue_state,
     rows,
     step_texts,
@@ -36,7 +34,7 @@ from drillbook.report.moments import run_duration
 from drillbook.report.phases import phase_rows
 from drillbook.report.rows import ObjectiveRow
 from drillbook.report.suites import suite_contradictions, suite_rows, suite_sentence
-from drillbook.report.terminal import suite_table
+from drillbook.report.terminal import finding_room, suite_table
 from drillbook.report.terminal.ending import Ending
 from drillbook.report.terminal.next_steps import shown_steps
 from drillbook.report.terminal.prose import Cell, Prose
@@ -102,25 +100,17 @@ def _tolerated(view: RunView) -> list[RenderableType]:
     return [Prose(Text(f"! {text}", style="yellow"), 2)] if text else []
 
 
-def line(view: RunView) -> RenderableType:
-    """Return a few lines about one drill of a suite: verdict, findings with the first instruction of their remedies, and
-    changes that could not be undone. The end of the suite shows how to undo these changes.
+def line(view: RunView, findings: RenderableType | None = None) -> RenderableType:
+    """Return a few lines about one drill of a suite: verdict, findings, and changes that could not be undone. The end of the suite
+    shows how to undo these changes. ``findings``: lines about the findings; see ``FindingRoom``. Without it, all are shown in full.
     """
     result = view.result
     text = state_text(str(result.verdict))
     text.append(f" in {took(run_duration(view))}", style="dim")
     text.append(f", {lost}" if (lost := lost_data.allowed(result)) else "")
     text.append(f"  ! {said}" if (said := tolerated.summary(view)) else "", style="yellow")
-    parts: list[RenderableType] = [Prose(text, 2)]
-    for finding in rows.findings_beside_residue(view.result):
-        if finding.severity != Severity.INFORMATION:
-            head = Text(f"{finding.severity}: {shown(finding.title)}", style=COLOURS[finding.severity])
-            parts.append(Prose(head, 4))
-            measured = Text(": ".join(map(shown, open_findings.measured(finding))))
-            parts += [Prose(measured, 6)] if finding.measured else []
-            said = remedies.first_instruction(finding.code, finding.remedy) or finding.remedy
-            parts += [Prose(Text(f"remedy: {shown(as_called(said))}", style="dim"), 6)] if said else []
-    return Group(*parts, *(_head(view, residue) for residue in view.result.residue))
+    told = finding_room.in_full(view) if findings is None else findings
+    return Group(Prose(text, 2), told, *(_head(view, residue) for residue in view.result.residue))
 
 
 def short_summary(view: RunView) -> RenderableType:

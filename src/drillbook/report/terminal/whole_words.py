@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from copy import copy
 from dataclasses import dataclass
 
 from rich.console import Console, ConsoleOptions, RenderableType, RenderResult
@@ -16,6 +17,8 @@ from drillbook.report.terminal.prose import Cell, Prose
 
 GAP = 2
 """Number of blanks between the head of a column and the cell beside it, where a table is printed as blocks."""
+LEAST_GAP = 1
+"""Number of blanks between the columns of a table without padding: the width of the line of its box."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,7 +28,8 @@ class WholeWords:
     On a narrow terminal, the widest columns are shrunk first. A column becomes no narrower than its longest word, and columns
     with ``no_wrap`` are not shrunk. A column becomes no wider than its ``max_width``, unless a word is. If the table does not
     fit even then, each row is printed as a block: the first cell on a line of its own, and below it the other cells, each
-    beside the head of its column. ``heads_first``: heads of columns are broken before any cell is.
+    beside the head of its column. ``heads_first``: heads of columns are broken before any cell is, and the gaps between columns
+    are only ``LEAST_GAP`` wide if each row then fits on one line.
     """
 
     table: Table
@@ -37,16 +41,18 @@ class WholeWords:
         """Render the table with the widths that fit, or as blocks."""
         columns = self.table.columns
         sizes = [_size(column, console, options) for column in columns]
-        _, right, _, left = self.table.padding
-        between = (right + left + (1 if self.table.box else 0)) * max(0, len(columns) - 1)
         cells = [_cells(*pair, console, options) for pair in zip(columns, sizes, strict=True)] if self.heads_first else ()
-        widths = fitting(sizes, options.max_width - self.indent - between, cells)
+        room, gaps = options.max_width - self.indent, max(0, len(columns) - 1)
+        table = copy(self.table)
+        if cells and table.box and _gap(table) * gaps > room - sum(cells) >= LEAST_GAP * gaps:
+            table.padding = (0, 0, 0, 0)
+        widths = fitting(sizes, room - _gap(table) * gaps, cells)
         if widths is None:
             yield from self._blocks()
         else:
             for column, width in zip(columns, widths, strict=True):
                 column.width = width
-            yield Padding(self.table, (0, 0, 0, self.indent), expand=False)
+            yield Padding(table, (0, 0, 0, self.indent), expand=False)
         for _ in range(self.below):
             yield Segment.line()
 
@@ -60,6 +66,12 @@ class WholeWords:
             for column, cell in zip(others, cells, strict=True):
                 label = Text(_text(column.header).plain.ljust(room), style="dim")
                 yield Prose(_text(cell), self.indent + GAP, label=label)
+
+
+def _gap(table: Table) -> int:
+    """Return the number of blanks between two columns."""
+    _, right, _, left = table.padding
+    return right + left + (1 if table.box else 0)
 
 
 def fitting(sizes: list[Measurement], room: int, cells: Sequence[int] = ()) -> list[int] | None:

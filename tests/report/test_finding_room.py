@@ -1,0 +1,161 @@
+"""Whole output of a suite of seven drills on a terminal of 80x24: at most 60 lines, also on a slow machine."""
+
+from __future__ import annotations
+
+import io
+import re
+
+import pytest
+from rich.console import Console
+
+from drillbook.cli.run_output import Manner, Teller
+from drillbook.findings import finding
+from drillbook.judge.result import Objective, Verdict
+from drillbook.judge.shortfall import OLDER
+from drillbook.report.terminal import summary
+from drillbook.report.terminal.finding_room import LINES, FindingRoom
+from drillbook.sdk.action import REMOVED, RESTORED
+from tests.report import renderings, samples
+
+DRILLS = ["postgres-lost", "table-dropped", "cache-lost", "objects-deleted", "object-corrupted", "files-lost", "api-down"]
+"""Drills of the suite `quarterly`."""
+LOST = finding(
+    "removed-data-missing",
+    wanted="all 118816 rows of public.chunks in database",
+    measured="118816 rows of public.chunks in database were removed, 118810 came back in restore.1: 6 or more are missing "
+    f"({OLDER})",
+    step="restore.1",
+)
+FOUND = [
+    finding(code, measured=f"it was measured for {number} hours on a machine that had other things to do, and that was slow")
+    for number, code in enumerate(
+        ("lease-unrenewed", "alert-missing", "setting-differs", "probe-failed", "lock-lost", "wal-behind", "file-mode"), 123
+    )
+]
+SLOW = {
+    "rto": Objective(target_s=600, measured_s=123.456, error_s=0.25, met=True, clock="rto"),
+    "rpo": Objective(
+        target_s=120, measured_s=12.3456, error_s=0.0123, met=True, clock="rpo", lost_writes=1248, acknowledged_writes=9000
+    ),
+    "detect": Objective(target_s=30, measured_s=0.0811, error_s=0.0822, met=True, clock="detection"),
+}
+
+
+ROWS = "rows of public.chunks in database"
+
+
+def drill(number, name, findings, verdict):
+    """Run of a slow drill. The drill that drops a table did not bring back all of its rows."""
+    facts = (
+        {"inject.1": {REMOVED: {ROWS: 118816}}, "restore.1": {RESTORED: {ROWS: 118810}}} if name == "table-dropped" else {}
+    )
+    steps = [
+        step.model_copy(update={"facts": {**step.facts, **facts.get(step.id, {})}}) for step in samples.passed().result.steps
+    ]
+    rpo = SLOW["rpo"].model_copy(update={"lost_writes": 0}) if facts else SLOW["rpo"]
+    result = samples.result(
+        run=f"20261201T1809{number}.846Z-{name}-6604",
+        drill=name,
+        verdict=verdict,
+        findings=findings,
+        objectives={**SLOW, "rpo": rpo},
+        steps=tuple(steps),
+    )
+    return samples.view(result, routine=("routine-cache",) if name == "cache-lost" else None)
+
+
+def suite_of(findings, verdict=Verdict.PASSED, failed=7):
+    """Suite, and its runs. ``findings``: findings of each drill. ``failed``: number of drills with ``verdict``."""
+    views = [
+        drill(at, name, found, verdict if at < 10 + failed else Verdict.PASSED)
+        for at, (name, found) in enumerate(zip(DRILLS, findings, strict=True), 10)
+    ]
+    runs = [{"run": one.result.run, "drill": one.result.drill, "verdict": "passed", "folder": "x"} for one in views]
+    exit_ = 0 if verdict is Verdict.PASSED else 1
+    suite = samples.suite()[0].model_copy(update={"runs": tuple(runs), "verdict": verdict, "exit": exit_})
+    return suite, views
+
+
+def printed(suite, views):
+    """Lines of the whole suite, as a terminal shows them."""
+    screen = Console(width=80, height=24, file=io.StringIO(), force_terminal=True, color_system=None)
+    teller = Teller(Manner.BRIEF, "lab")
+    teller.console = screen
+    teller.note("lab: the lab is started")
+    teller.expect(len(views))
+    screen.print()
+    for view in views:
+        screen.print(f"{view.result.drill}: its title, which the live view cuts to one line")
+        teller.between(view)
+    teller.end_suite(suite, views, f"reports/{suite.run}/report.html")
+    return [line.rstrip() for line in screen.file.getvalue().splitlines()]
+
+
+SAME = [(LOST, FOUND[0], FOUND[1])] * 7
+OWN = [(LOST, FOUND[at], FOUND[at - 1]) if at < 2 else (FOUND[at], FOUND[at - 1], FOUND[at - 2]) for at in range(7)]
+
+
+@pytest.mark.parametrize(("verdict", "failed"), [(Verdict.PASSED, 0), (Verdict.FAILED, 7)])
+@pytest.mark.parametrize("findings", [[()] * 7, [(LOST,)] * 2 + [()] * 5, SAME, OWN], ids=["none", "two", "same", "own"])
+def test_a_slow_suite_with_many_findings_prints_at_most_60_lines(findings, verdict, failed):
+    suite, views = suite_of(findings, verdict, failed)
+    lines = printed(suite, views)
+    assert len(lines) <= 60, "\n".join(lines)
+    assert max(map(len, lines)) <= 80, "\n".join(lines)
+    table = [
+        line
+        for line in lines
+        if line.startswith(tuple(f"  {name} " for name in DRILLS)) and re.search("passed|failed", line)
+    ]
+    assert len(table) == 7
+    for row in table:
+        assert len([word for word in row.split() if word in "✓✗~?"]) == 4, "all figures of a drill are on its line"
+        assert " 123 s " in row
+    for view in views if any(findings) else ():
+        heads = [line for line in lines if line.startswith(f"{view.result.drill}: ")]
+        at = lines.index(heads[0])
+        told = "    " in lines[at + 2][:4] or "    " in lines[at + 3][:4]
+        assert told is bool(view.result.findings), "a drill with findings says so where it ended"
+
+
+def test_a_remedy_of_several_drills_is_one_step_that_names_them():
+    lines = printed(*suite_of([(LOST,)] * 2 + [()] * 5))
+    text = " ".join(" ".join(lines).split())
+    assert text.count("nter the missing data again") + text.count("ompare the restored data") == 1, text
+    assert "for postgres-lost and table-dropped" in text
+    assert text.count("118816 rows") == 1, "the second drill has only the title"
+    assert text.count("medium: Less data came back than the fault removed") == 2
+    assert OLDER not in text
+
+
+def test_few_findings_are_shown_with_their_values_and_the_remedy_is_not_doubled():
+    passed = printed(*suite_of([(), (LOST,), *[()] * 5]))
+    at = passed.index("    medium: Less data came back than the fault removed")
+    assert passed[at + 1].startswith("      measured: 118816 rows of public.chunks")
+    assert not [line for line in passed if "remedy:" in line], "the next steps have it"
+
+
+def test_the_remedy_of_a_drill_that_failed_is_shown_where_there_is_room():
+    lines = printed(*suite_of([(FOUND[5],), *[()] * 6], Verdict.FAILED))
+    assert [line for line in lines if line.startswith("      measured: ")]
+    suite, views = suite_of([(FOUND[5],), *[()] * 6], Verdict.FAILED)
+    alone = printed(suite.model_copy(update={"runs": suite.runs[:1]}), views[:1])
+    assert [line for line in alone if line.startswith("      remedy: If the server is lost")]
+
+
+def test_one_line_is_kept_free_for_each_drill_that_has_not_ended():
+    _, views = suite_of(SAME)
+    screen = Console(width=80, height=24, file=io.StringIO(), color_system=None)
+    room = FindingRoom(7)
+    sizes = [len(screen.render_lines(room.lines(view, screen))) for view in views]
+    assert sum(sizes) <= LINES
+    assert all(sizes)
+
+
+def test_a_file_has_every_finding_with_its_remedy():
+    _, views = suite_of(SAME)
+    text = " ".join(renderings.printed(summary.line(views[0])).split())
+    for one in views[0].result.findings:
+        assert one.title in text
+        assert f"measured: {one.measured}" in text
+    assert text.count("remedy: ") == 3
