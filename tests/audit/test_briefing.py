@@ -312,6 +312,20 @@ def test_only_drills_that_were_stopped_need_no_correction(tmp_path):
     assert joined.step == "run the drills again"
     (joined,) = briefing._with_one_for_all([stopped, other])
     assert joined.step.startswith("mend the causes")
+    assert "no cause" not in joined.step, "its text does not say that somebody stopped it"
+
+
+def test_a_drill_that_a_person_stopped_has_no_cause_to_mend_beside_one_that_failed(tmp_path):
+    book = Book(tmp_path)
+    stopped = book.run("2026-01-10T09:00:00")
+    stopped.add(1.0, "ended.early", why="aborted", message="the run was stopped by SIGINT", findings=[]).end().close()
+    book.run("2026-02-10T09:00:00", drill="api-a", text=DOWN.replace("api-down", "api-a")).slow().close()
+    audit = audited(book)
+    (alone,) = [alert for alert in alerts(audit) if alert.about.startswith("sample ") and "ended aborted" in alert.text]
+    assert "the run was stopped by a person (Ctrl-C)" in alone.text
+    (joined,) = [alert for alert in briefing.of(audit, 1) if "must run again" in alert.text]
+    assert "sample in lab ended aborted on 2026-01-10 (stopped by a person)" in joined.text
+    assert joined.step.startswith(f"{briefing.MEND} (those that were stopped have no cause to mend)")
 
 
 def test_an_alert_for_several_drills_names_whole_drills_and_counts_the_others():

@@ -31,12 +31,12 @@ def test_a_stop_during_the_injection_is_one_finding_that_asks_to_correct_nothing
     (found,) = rows.findings_of(view.result)
     assert (found.code, found.severity) == ("aborted", "medium")
     assert found.measured == (
-        "the run was stopped by SIGINT before inject.1 on app-1 ended, so the drill proves nothing about the fault"
+        "the run was stopped by a person (Ctrl-C) before inject.1 on app-1 ended, so the drill proves nothing about the fault"
     )
     for text in (html.render(view), markdown.render(view), renderings.printed(summary.summary(view, ""), 200)):
         assert "fault-unproven" not in plain(text)
         assert "correct the step" not in plain(text)
-        assert "run the drill again" in plain(text)
+        assert "Run the drill again" in plain(text)
     told = view.result.model_dump(mode="json", by_alias=True)
     assert [one.code for one in open_findings.of_result(told)] == ["aborted"]
 

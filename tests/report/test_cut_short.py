@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from drillbook.judge.result import Verdict
-from drillbook.report import cut_short, html, junit, markdown
+from drillbook.report import cut_short, html, junit, markdown, stop_words
 from tests.report import samples
 from tests.report.test_agreement import plain
 
@@ -40,11 +40,11 @@ def test_the_recorded_run_that_was_stopped_says_so():
 @pytest.mark.parametrize(
     ("verdict", "reason", "said"),
     [
-        (Verdict.ABORTED, "the run was stopped by SIGINT", BY_PERSON.format("SIGINT, the signal of Ctrl-C")),
+        (Verdict.ABORTED, "the run was stopped by SIGINT", BY_PERSON.format("Ctrl-C")),
         (Verdict.ABORTED, "the run was stopped by a request on the target: zhang.min",
          BY_PERSON.format("a request on the target: zhang.min")),
         (Verdict.ABORTED, "the run was stopped by SIGTERM",
-         "The step did not fail: it was stopped before its end, because the run was stopped by SIGTERM."),
+         f"The step did not fail: it was stopped before its end, because {stop_words.in_words('the run was stopped by SIGTERM')}."),
         (Verdict.ABORTED, "a guard stopped the run: the API: 503",
          "The step did not fail: it was stopped before its end, because a guard stopped the run: the API: 503."),
         (Verdict.FAILED, "restore.2 command.run failed: no", "The step did not fail: it was stopped before its end."),

@@ -98,9 +98,9 @@ def test_a_run_that_was_stopped_before_any_change_says_so_once(tmp_path: Path) -
     page, terminal = plain(html.render(view)), plain(renderings.formats(view)["txt"])
     for text in (page, plain(markdown.render(view)), terminal):
         assert "nothing was changed" in text
-        assert text.count("The run was stopped by SIGINT.") == 1
-    assert headlines.sentence(view) == "The run was stopped by SIGINT."
-    assert page.index("nothing was changed") < page.index("The run was stopped by SIGINT.")
+        assert text.count("The run was stopped by a person (Ctrl-C).") == 1
+    assert headlines.sentence(view) == "The run was stopped by a person (Ctrl-C)."
+    assert page.index("nothing was changed") < page.index("The run was stopped by a person (Ctrl-C).")
 
 
 def test_a_run_that_was_stopped_after_its_backup_says_that_no_fault_was_injected(tmp_path: Path) -> None:

@@ -110,7 +110,7 @@ def test_figures_of_a_run_that_was_stopped_do_not_count(met: bool | None) -> Non
     objectives = {key: one.model_copy(update={"met": met}) for key, one in view.result.objectives.items()}
     stopped = {"verdict": Verdict.ABORTED, "reason": "the run was stopped by SIGINT", "objectives": objectives}
     text = headlines.sentence(view.model_copy(update={"result": view.result.model_copy(update=stopped)}))
-    assert text.endswith("10.70 s ± 0.11 s of data; these figures do not count. The run was stopped by SIGINT.")
+    assert text.endswith("10.70 s ± 0.11 s of data; these figures do not count. The run was stopped by a person (Ctrl-C).")
 
 
 def test_a_stopped_run_says_that_its_undo_made_the_service_available_again() -> None:

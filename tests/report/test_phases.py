@@ -82,7 +82,10 @@ def test_the_terminal_tells_the_stop_and_what_is_the_undo() -> None:
     assert lines[begin + 1] == "Ctrl-C (SIGINT): stopping; all changes are undone first"
     assert lines[begin + 2].startswith("■ Restore into a new cluster")
     assert lines[begin + 3] == "its command was stopped"
-    assert lines[begin + 4 : begin + 6] == ["aborted: the run was stopped by SIGINT", "undoing the changes of the drill"]
+    assert lines[begin + 4 : begin + 6] == [
+        "aborted: the run was stopped by a person (Ctrl-C)",
+        "undoing the changes of the drill",
+    ]
     assert [line.split()[:2] for line in lines[begin + 6 : begin + 8]] == [["✓", "restore"], ["✓", "verify"]]
     assert "undoing the changes of the drill" not in printed(read(samples.JOURNALS / "passed.jsonl").events)
 

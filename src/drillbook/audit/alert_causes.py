@@ -38,7 +38,7 @@ from drillbook.installation.program_name import NEUTRAL, as_called
 from drillbook.judge.verdicts import CONTROLLER_DIED, Verdict
 from drillbook.language.lists import leading
 from drillbook.project.schedule_record import NOT_BEGUN
-from drillbook.report import consequences, next_steps, open_findings
+from drillbook.report import next_steps, open_findings, stop_words
 from drillbook.report.figures import kinds_of
 from drillbook.report.wording import SHORT, badness
 
@@ -195,7 +195,7 @@ def _again(audit: Audit, key: tuple[str, str], run: RunRow) -> tuple[str, bool]:
 
 def _was_stopped(run: RunRow) -> bool:
     """Return True for a run that a person or a signal stopped. It shows no problem that must be corrected before the next run."""
-    return run.verdict == Verdict.ABORTED and run.reason.casefold().startswith(consequences.STOPPED_BY)
+    return run.verdict == Verdict.ABORTED and stop_words.is_stop(run.reason)
 
 
 def _known(audit: Audit, key: tuple[str, str], run: RunRow) -> Iterator[str]:

@@ -3,6 +3,7 @@ open findings about lost data come first, then everything to do at once, and ser
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import replace
 
@@ -25,6 +26,7 @@ from drillbook.audit.objective_states import ProvenRow
 from drillbook.audit.run_rows import RECOVERED
 from drillbook.installation.program_name import as_called
 from drillbook.judge.verdicts import CONTROLLER_DIED
+from drillbook.report.consequences import STOPPED_BY
 from drillbook.report.figures import count
 from drillbook.report.folders import begun
 from drillbook.report.open_findings import GRAVE
@@ -37,8 +39,13 @@ LAST = NOT_AT_ONCE + 2
 LOST = "lost data"
 DIED = CONTROLLER_DIED.partition(", ")[0]
 """Beginning of the reason of a run whose controller died."""
-MEND = "mend the causes, which the audit names, and run the drills again"
+RUN_AGAIN = "run the drills again"
+MEND = f"mend the causes, which the audit names, and {RUN_AGAIN}"
 """Next step of several drills that share an alert."""
+_STOPPED = re.compile(rf"{re.escape(STOPPED_BY)}(a person|SIG[A-Z]+|a request|the file)")
+"""Pattern of the reason of a stopped run. Its group tells who or what stopped it."""
+NO_CAUSE = " (those that were stopped have no cause to mend)"
+"""Remark after ``MEND`` if some of the drills were stopped by a person or a signal."""
 
 
 def of(audit: Audit, least: int) -> list[Alert]:
@@ -134,11 +141,12 @@ def _with_state(audit: Audit, alert: Alert) -> Alert:
 def _joined(first: Alert, second: Alert) -> Alert:
     """Join two alerts about the same drill to one. Normally the joined text is the text of ``first``, then the text of
     ``second``. There is one exception: ``second`` is about the verdict of a run. Then the joined text is this verdict without
-    its reason, except that the controller died, and after it the text of ``first``, with the day of its run if this is another
-    run. The next step is that of ``first``.
+    its reason, except that the controller died or who stopped the run, and after it the text of ``first``, with the day of its run
+    if this is another run. The next step is that of ``first``.
     """
     verdict, _, reason = second.text.partition(": ")
     verdict += ", because its controller died" if reason.startswith(DIED) else ""
+    verdict += f", stopped by {stop[1]}" if (stop := _STOPPED.match(reason)) else ""
     text = f"{first.text}; {second.text.removeprefix(f'{second.about} ')}"
     if second.topic is Topic.RUN_AGAIN and verdict.startswith(second.about):
         other = f"its run of {begun(first.run)[:10]} " if first.run not in ("", second.run) else ""
@@ -151,7 +159,8 @@ def _with_one_for_all(shown: Sequence[Alert], *, lossy: bool = False) -> list[Al
     """Join the alerts which say that a drill must run again, and return all alerts, the most urgent first. Drills that lost data
     are named first, then those that missed an objective. ``lossy``: False to leave out the alerts about lost data."""
     again = [alert for alert in shown if alert.topic is Topic.RUN_AGAIN and alert.about and (lossy or not alert.lost)]
-    step = "run the drills again" if all(alert.stopped for alert in again) else MEND
+    step = RUN_AGAIN if all(alert.stopped for alert in again) else MEND
+    step += NO_CAUSE if step == MEND and any(map(_stopped_by, again)) else ""
     step += as_called(RETIRE_THOSE) if any(GONE in alert.step for alert in again) else ""
     lost = (LOST,) if any(alert.lost for alert in again) else ()
     joint = Alert("must run again", step, topic=Topic.RUN_AGAIN, lost=lost)
@@ -199,13 +208,21 @@ def _with_one(shown: Sequence[Alert], group: Sequence[Alert], joint: Alert, item
     return list(shown)
 
 
+def _stopped_by(alert: Alert) -> str:
+    """Return words for the person or signal that stopped the newest run of the drill. The text is empty for any other alert."""
+    match = _STOPPED.search(alert.text) if alert.stopped else None
+    return match[1] if match else ""
+
+
 def _outcome(alert: Alert) -> str:
     """Return the name of the drill of ``alert`` with its verdict, or with another reason why the drill must run again. Missed
     objectives and lost data stand after it."""
     outcome = alert.text.partition(": ")[0].partition("; ")[0]
     outcome += f", {RECOVERED}" if f"; {RECOVERED}, " in alert.text else ""
     outcome = outcome if outcome.startswith(alert.about) else f"{alert.about} has an objective that is not proven"
-    more = [text for text, known in ((f"{alert.missed} missed", alert.missed), (LOST, alert.lost)) if known]
+    stop = _stopped_by(alert)
+    told = ((f"stopped by {stop}", stop), (f"{alert.missed} missed", alert.missed), (LOST, alert.lost))
+    more = [text for text, known in told if known]
     return f"{outcome} ({'; '.join(more)})" if more else outcome
 
 

@@ -16,6 +16,7 @@ from drillbook.language.lists import listed
 from drillbook.report import earlier_losses, next_steps, open_findings, rehearsal_results, remarks
 from drillbook.report.figures import count, link, utc_minute
 from drillbook.report.rows import findings_of, settled_rows, settled_sentence
+from drillbook.report.stop_words import in_words
 from drillbook.report.wording import NOT_VERIFIED, without_body
 
 RECOVERED, CLOSED = "recovered since", "closed since"
@@ -179,7 +180,7 @@ def run_row(record: Record) -> RunRow:
         record.operator,
         record.verdict,
         left,
-        without_body(as_called(record.reason, NEUTRAL)),
+        without_body(as_called(in_words(record.reason), NEUTRAL)),
         closed=_closed(record),
         beside=open_findings.beside(record.verdict, findings_of(record.result)) if record.result else "",
         rpo_mark=row.mark if (row := row_of(record, "rpo")) else "",

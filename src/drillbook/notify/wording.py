@@ -18,6 +18,7 @@ from drillbook.report import remarks
 from drillbook.report.figures import seconds
 from drillbook.report.remarks import BY_PROBE, Remark
 from drillbook.report.rows import findings_of, objective_rows
+from drillbook.report.stop_words import in_words
 from drillbook.report.wording import objective_name
 from drillbook.sdk.host import printable
 
@@ -137,7 +138,7 @@ def end(plan: Plan, result: Result, report: str, *, recovered: bool = False) -> 
         [
             plan.title,
             f"run: {result.run}",
-            f"verdict: {result.verdict}: {result.reason}",
+            f"verdict: {result.verdict}: {in_words(result.reason)}",
             *(objective(key, goal, told.get(key), result.verdict) for key, goal in result.objectives.items()),
             f"findings: {len(findings)}",
             *_few([f"- {finding.severity}: {finding.title}" for finding in findings]),

@@ -11,10 +11,11 @@ from drillbook.judge.result import CommandView, Result, StepView
 from drillbook.judge.verdicts import Verdict
 from drillbook.report.consequences import STOPPED_BY
 from drillbook.report.figures import one_line
+from drillbook.report.stop_words import in_words
 
 BY_PERSON = re.compile(re.escape(STOPPED_BY) + r"(SIGINT|the file \S+: .+|a request on the target: .+)")
 """Regular expression for the reason of a stop by a person. Other signals may be sent by the system."""
-CTRL_C = {"SIGINT": "SIGINT, the signal of Ctrl-C"}
+CTRL_C = {"SIGINT": "Ctrl-C"}
 NOT_THE_REASON = "What its commands printed until then stands below; it is not the reason."
 TIME_WAS_UP = re.compile(r"exceeded its time limit|before the step's timeout|the step's timeout expired")
 """Regular expression for the message of a step whose time was up."""
@@ -33,7 +34,7 @@ def stop_of(result: Result) -> str:
     if match := BY_PERSON.fullmatch(reason):
         how = CTRL_C.get(match[1], match[1])
         return f"The step did not fail: a person stopped the run (by {how}) while the step was in progress."
-    return "The step did not fail: it was stopped before its end" + (f", because {reason}." if reason else ".")
+    return "The step did not fail: it was stopped before its end" + (f", because {in_words(reason)}." if reason else ".")
 
 
 def note(step: StepView, stop: str, commands: Iterable[CommandView]) -> str:

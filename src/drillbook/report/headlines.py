@@ -12,6 +12,7 @@ from drillbook.report import canary_writes, own_commands, rehearsal_results, rem
 from drillbook.report.figures import count, one_line, seconds, utc_time
 from drillbook.report.objective_figures import in_run
 from drillbook.report.rows import rows_of
+from drillbook.report.stop_words import in_words
 from drillbook.report.wording import MISSED, measured, unmeasured, without_body, written
 
 FIGURES = ("rto", "rpo")
@@ -124,7 +125,8 @@ def _join(parts: list[str]) -> str:
 
 def _reason(result: Result) -> str:
     """Return the reason of the verdict as a sentence. Names of hosts, services and steps keep their case also at its beginning."""
-    text = without_body(one_line(in_run(result.reason, result.objectives, result.reason))).strip()
+    told = in_run(in_words(result.reason), result.objectives, result.reason)
+    text = without_body(one_line(told)).strip()
     word = text.split(" ")[0]
     names = {result.service, result.drill, *(step.host for step in result.steps)} - {"a", "an", "the"}
     is_name = word.rstrip(":,;") in names or not word.rstrip(":,;").isalpha()

@@ -22,6 +22,7 @@ from drillbook.report import (
     rehearsal_results,
     remarks,
     rows,
+    stop_words,
     tolerated,
     wording,
 )
@@ -149,7 +150,7 @@ def _reason(result: Mapping[str, Any]) -> str:
     long reason is shortened to ``MOST_REASON`` characters."""
     if result.get("verdict") == Verdict.PASSED and result.get("exit") == Exit.OK:
         return ""
-    return shortened(wording.without_body(as_called(str(result.get("reason") or ""))), MOST_REASON)
+    return shortened(wording.without_body(as_called(stop_words.in_words(str(result.get("reason") or "")))), MOST_REASON)
 
 
 def render(

@@ -11,7 +11,7 @@ from xml.etree import ElementTree as Tree
 from drillbook.exits import Exit
 from drillbook.judge.result import Result, RunView, StepView, SuiteResult
 from drillbook.judge.verdicts import Verdict
-from drillbook.report import cut_short, headlines, open_findings, residue_state, rows, step_texts, wording
+from drillbook.report import cut_short, headlines, open_findings, residue_state, rows, step_texts, stop_words, wording
 from drillbook.report.figures import shown
 from drillbook.report.remarks import RESERVED
 from drillbook.report.suites import SuiteRow, suite_contradictions, suite_rows, suite_sentence
@@ -111,7 +111,7 @@ def _suite_of(view: RunView) -> Tree.Element:
             "error",
             f"{residue_state.state(view, residue)}: {residue.why}\nby hand: {residue_state.by_hand(view, residue)}{closed}",
         )
-    reason = "; ".join([*rows.contradictions(view), result.reason])
+    reason = "; ".join([*rows.contradictions(view), stop_words.in_words(result.reason)])
     trusted = "contradictory" if rows.contradictions(view) else result.verdict
     _verdict_case(suite, result.drill, trusted, result.exit, reason)
     Tree.SubElement(suite, "system-out").text = shown(_findings(view))

@@ -18,6 +18,7 @@ from drillbook.report import (
     rehearsal_results,
     remarks,
     residue_state,
+    stop_words,
     unproven_faults,
 )
 from drillbook.report.figures import bounded, count, one_line, readable, rounded_figure, seconds, shown, upper_end, utc
@@ -190,7 +191,7 @@ def _shown(finding: Finding, result: Result) -> Finding:
         return finding.model_copy(update={"remedy": objective_findings.missing_remedy(finding, result)})
     if finding.code == UNEXPECTED:
         return finding.model_copy(update={"measured": without_body(finding.measured)})
-    return finding
+    return stop_words.shown(finding) if finding.code == consequences.STOP else finding
 
 
 def rows_of(result: Result) -> list[ObjectiveRow]:

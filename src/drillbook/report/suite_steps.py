@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from itertools import groupby
 
-from drillbook.judge.result import RunView, SuiteResult
+from drillbook.judge.result import Result, RunView, SuiteResult
 from drillbook.judge.verdicts import Verdict
-from drillbook.report import dead_runs, open_findings
+from drillbook.report import dead_runs, open_findings, stop_words
 from drillbook.report.figures import one_line
 from drillbook.report.next_steps import (
     MOST_DRILLS,
@@ -156,6 +156,12 @@ def _left(program: str, views: Sequence[RunView]) -> list[tuple[str, str]]:
     return [(description, command) for command, description in description_by_command.items()]
 
 
+def _before_repeat(result: Result) -> str:
+    """Return the description of the repetition of a drill that did not pass. A run that somebody stopped needs no correction."""
+    stopped = result.verdict is Verdict.ABORTED and stop_words.is_stop(result.reason)
+    return "run it again" if stopped else AFTER_CORRECTION
+
+
 def _not_passed(program: str, views: Sequence[RunView], option: str) -> list[tuple[str, str]]:
     """Return the commands that repeat the drills that did not pass. Drills that were refused only because of an unfinished run
     are left out: nothing is wrong with them."""
@@ -163,7 +169,7 @@ def _not_passed(program: str, views: Sequence[RunView], option: str) -> list[tup
     asked = [result for result in results if result.verdict is not Verdict.PASSED]
     steps = {
         result.drill: in_permitted(program, result.findings)
-        or (AFTER_CORRECTION, f"{program} drill {one_line(result.drill)}{option}")
+        or (_before_repeat(result), f"{program} drill {one_line(result.drill)}{option}")
         for result in asked
         if not dead_runs.refused_only_by_them(result)
     }

@@ -43,6 +43,7 @@ from drillbook.judge import notes
 from drillbook.judge.verdicts import Verdict
 from drillbook.report import step_texts
 from drillbook.report.figures import count, one_line, seconds, shown, size, took
+from drillbook.report.stop_words import in_words
 from drillbook.report.terminal.prose import Prose
 from drillbook.report.wording import NO_STEPS, PHASES, STEP_SHAPES, STOPPED
 
@@ -326,7 +327,7 @@ class Progress:
         self._over = UNDOING
         if self.closing and what.why in ("refused", Verdict.NOT_RUN):
             return  # the summary that follows contains the same message
-        self._line(f"{what.why}: {what.message}", "magenta" if what.why == "aborted" else "yellow")
+        self._line(f"{what.why}: {in_words(what.message)}", "magenta" if what.why == "aborted" else "yellow")
         if self.closing or what.why == Verdict.NOT_RUN:
             return  # the message about services that are not installed names all of them, and what to install
         for finding in what.findings:

@@ -15,7 +15,7 @@ from drillbook.judge.recovered_later import RECOVERED
 from drillbook.judge.recovery_record import Act, Recovery
 from drillbook.judge.result import RunView
 from drillbook.language.lists import listed
-from drillbook.report import end_state, lost_data, open_findings, recovery_rows, residue_state, rows, wording
+from drillbook.report import end_state, lost_data, open_findings, recovery_rows, residue_state, rows, stop_words, wording
 from drillbook.report.figures import count, one_line, shown
 from drillbook.report.terminal import summary
 from drillbook.report.terminal.prose import Prose
@@ -48,7 +48,8 @@ def state_of_run(view: RunView) -> RenderableType:
     result = view.result
     residue = wording.residue(result)
     verdict = f"{result.verdict}{f' with {residue}' if residue else ''}"
-    ended = f"The verdict of the run stays {verdict} (exit {result.exit}): {shown(result.reason or 'see the report')}"
+    why = stop_words.in_words(result.reason) or "see the report"
+    ended = f"The verdict of the run stays {verdict} (exit {result.exit}): {shown(why)}"
     told = Prose(Text(" ".join(filter(None, (end_state.after_recovery(view), f"{ended.rstrip('.')}.")))), 2)
     lost = lost_data.after_recovery(view)
     return Group(told, *([Prose(Text(f"! {shown(lost)}", style="yellow"), 2)] if lost else []))
