@@ -3,9 +3,9 @@ from __future__ import annotations
 import pytest
 
 from drillbook.findings import finding
-from drillbook.judge.changes import Comparison, FigureChange, LossChange, StepChange, TargetChange
+from drillbook.judge.changes import Comparison, FigureChange, FindingChange, LossChange, StepChange, TargetChange
 from drillbook.judge.result import RunView, Verdict
-from drillbook.report import changes, html, markdown
+from drillbook.report import changes, html, markdown, rows
 from drillbook.report.terminal import summary
 from tests.report import renderings, samples
 from tests.report.test_agreement import plain
@@ -273,3 +273,28 @@ def test_aborted_runs_that_are_not_compared_with_are_named() -> None:
     assert changes.summary(view).startswith("since 2025-10-02 10:00:00 UTC (failed; 1 aborted run since): ")
     for page in (html.render(view), markdown.render(view)):
         assert changes.lead(view) in plain(page)
+
+
+@pytest.mark.parametrize(
+    ("status", "title"),
+    [
+        ("interrupted", "The service was not proven good again when the run ended"),
+        ("failed", "The service was not good again by the end of the verification"),
+    ],
+)
+def test_a_new_finding_has_the_title_that_its_own_report_shows(status: str, title: str) -> None:
+    found = finding("not-recovered", wanted="good without a break before the verification ended")
+    view = samples.repeated()
+    known = view.comparison
+    assert known is not None
+    phases = tuple(
+        phase.model_copy(update={"status": status}) if phase.phase == "verify" else phase for phase in view.result.phases
+    )
+    result = view.result.model_copy(update={"verdict": Verdict.FAILED, "findings": (found,), "phases": phases})
+    new = (FindingChange(code=found.code, title=found.title),)
+    view = view.model_copy(update={"result": result, "comparison": known.model_copy(update={"new_findings": new})})
+    assert [one.title for one in rows.findings_of(result)] == [title]
+    (row,) = [row.what for row in changes.change_rows(view) if row.change == "new"]
+    assert row == f"Finding not-recovered: {title}"
+    for text in (html.render(view), markdown.render(view)):
+        assert plain(text).count(title) >= 2

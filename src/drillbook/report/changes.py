@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
+from drillbook.findings import Finding, Severity
 from drillbook.judge.changes import Comparison, FigureChange, FindingChange, LossChange, StepChange, TargetChange
 from drillbook.judge.comparison import FIGURES, LEAST_PART, LEAST_S, least_change
-from drillbook.judge.result import RunView
+from drillbook.judge.result import Result, RunView
 from drillbook.judge.verdicts import Verdict
 from drillbook.language.lists import leading
 from drillbook.report import open_findings, remarks, rows
@@ -131,6 +132,12 @@ def markdown(view: RunView) -> list[str]:
     return ["## Since the last run", escape(said), *listed] if said else []
 
 
+def _title(result: Result, new: FindingChange) -> str:
+    """Return the title of a new finding in the words of the finding itself."""
+    phases = {phase.phase: phase.status for phase in result.phases}
+    return open_findings.at_end(Finding(code=new.code, severity=Severity.HIGH, title=new.title), phases).title
+
+
 def _rows(view: RunView, known: Comparison) -> Iterator[ChangeRow]:
     verdict, names = str(view.result.verdict), _names(view)
     same = verdict == known.verdict
@@ -142,7 +149,8 @@ def _rows(view: RunView, known: Comparison) -> Iterator[ChangeRow]:
     yield from map(_loss, known.losses)
     for new in known.new_findings:
         within = open_findings.allowed(new.code, view.result.objectives)
-        title = open_findings.counting(f"{new.title}, {open_findings.WITHIN}" if within else new.title, view.result.verdict)
+        title = _title(view.result, new)
+        title = open_findings.counting(f"{title}, {open_findings.WITHIN}" if within else title, view.result.verdict)
         what = f"Finding {new.code}: {one_line(title)}"
         yield ChangeRow(what, "absent", "present", "new", loud=not within)
     for gone in known.gone_findings:

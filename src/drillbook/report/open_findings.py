@@ -13,7 +13,6 @@ from drillbook.language.lists import leading
 from drillbook.plan.permitted import FORBIDDEN
 from drillbook.report import consequences
 from drillbook.report.figures import one_line
-from drillbook.report.stop_words import in_words
 
 if TYPE_CHECKING:
     from drillbook.judge.result import Objective
@@ -94,7 +93,7 @@ def of_result(result: Mapping[str, Any]) -> list[Finding]:
             code=str(fields.get("code", "")),
             severity=fields["severity"],
             title=str(fields.get("title", "")),
-            measured=in_words(str(fields.get("measured", ""))),
+            measured=str(fields.get("measured", "")),
             step=str(fields.get("step") or "") or None,
         )
         for fields in (*result.get("findings", ()), *result.get("later_findings", ()))
