@@ -407,3 +407,23 @@ def test_runs_of_the_embedded_lab_do_not_move_to_the_docker_lab(tmp_path):
     rows = due.read(project, datetime(2026, 3, 24, tzinfo=UTC)).rows
     assert {row.environment: row.state for row in rows if row.drill} == {"docker-lab": State.OK, "lab": State.OVERDUE}
     assert [(row.environment, row.until) for row in audited(book).missed] == [("lab", "")]
+
+
+@pytest.mark.parametrize(("lab", "listed"), [(True, []), (False, ["never passed"])])
+def test_a_drill_that_could_only_fail_in_the_lab_is_not_missed_there(tmp_path, lab, listed):
+    """As in `drill.due`, where it is not here. Its run that did not pass has its own entry."""
+    book = Book(tmp_path)
+    text = WEEKLY.replace("drill: sample", "drill: routine-database")
+    book.run("2026-03-02T09:00:00", drill="routine-database", text=text).refused().close()
+    (found, *_), strays = records.find(book.reports)
+    drill = Scheduled("routine-database", services=("database",), every=Duration.parse("7d"))
+    made = content.make(
+        [found],
+        strays,
+        Period.parse("2026-01-01", "2026-12-31"),
+        today=date(2027, 1, 1),
+        wanted=[drill],
+        inventories=Inventories("lab", (Listed("lab", found.environment, lab, frozenset({"database"})),)),
+    )
+    assert [row.kind for row in made.missed] == listed
+    assert [row.verdict for row in made.runs] == ["refused"]

@@ -15,8 +15,9 @@ from rich.console import Console
 
 from drillbook.cli import due, due_steps
 from drillbook.plan.schedule import State
-from drillbook.project.due import Due, DueRow
+from drillbook.project.due import Due
 from drillbook.project.due import read as read_due
+from drillbook.project.due_row import DueRow
 from drillbook.project.project import Project
 from tests.program import PROOF, Folder, step
 

@@ -22,7 +22,7 @@ from drillbook.journal.journal import FILE, Journal
 from drillbook.plan import planner, spec
 from drillbook.plan.schedule import State
 from drillbook.project import due, schedules
-from drillbook.project.due import DueRow
+from drillbook.project.due_row import DueRow
 from drillbook.project.project import Project
 from drillbook.redact import Redactor
 from drillbook.report import folders, publish

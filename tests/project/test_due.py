@@ -5,7 +5,6 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from drillbook.catalog import shipped_files
 from drillbook.cli import short_list
 from drillbook.errors import UsageError
 from drillbook.exits import Exit
@@ -273,74 +272,6 @@ def test_a_pass_that_restored_nothing_proves_no_service(shelf):
     assert ("app", "lab") in states(shelf), "it left changes"
     shelf.result("whenever", ago=40 * DAY)
     assert states(shelf) == {("examines", "lab"): State.OK}, "no schedule asks for a newer proof"
-
-
-LAB_TEXT = "environment: lab\nlab: embedded\nservices: {database: {kind: postgres, host: a}}\n"
-
-
-@pytest.fixture
-def routine(shelf):
-    """A project with a lab, and with a drill of the catalogue that restores the dumps of a team's own job."""
-    (shelf.root / "inventory").mkdir()
-    (shelf.root / "inventory" / "lab.yml").write_text(LAB_TEXT)
-    (shelf.root / "drills" / "routine-database.yml").write_text(shipped_files.text("drills/routine-database.yml"))
-    return shelf
-
-
-def test_a_drill_that_could_only_fail_in_the_lab_is_listed_there_and_not_due(routine):
-    shelf = routine
-    shelf.drill("fresh", "every: 30d\n")
-    shelf.result("fresh", ago=9 * DAY)
-    for how in ({}, {"environment": "lab"}):
-        found = read(shelf, **how)
-        assert [(row.drill, row.state) for row in found.rows] == [
-            ("fresh", State.OK),
-            ("routine-database", State.NOT_HERE),
-        ], "elsewhere, it comes last"
-        row = found.rows[-1]
-        assert not row.is_due
-        assert (row.inventory, row.needs) == ("NAME", "an inventory with a routine backup, which the lab has not")
-        assert found.status == Exit.OK
-        assert found.as_data()["rows"][-1]["state"] == "not here"
-
-
-def test_an_inventory_with_what_the_drill_needs_makes_it_due(routine):
-    shelf = routine
-    (shelf.root / "inventory" / "staging.yml").write_text(
-        "environment: staging\nservices: {database: {kind: postgres, host: a, not_drilled: x}}\n"
-    )
-    for how in ({}, {"environment": "staging"}):
-        (row,) = read(shelf, **how).rows
-        assert (row.state, row.inventory, row.needs) == (State.NEVER, "staging", "")
-        assert read(shelf, **how).status == Exit.FAILED
-    assert [row.state for row in read(shelf, environment="lab").rows] == [State.NOT_HERE]
-
-
-def test_a_run_in_the_lab_makes_the_drill_count_there(routine):
-    shelf = routine
-    shelf.drill("routine-database", "every: 30d\n")
-    shelf.result("routine-database", "failed", ago=DAY, status=1)
-    assert states(shelf) == {("routine-database", "lab"): State.NEVER}, "what failed is not hidden"
-    shelf.result("routine-database")
-    assert states(shelf) == {("routine-database", "lab"): State.OK}, "somebody placed a dump there"
-
-
-def test_a_project_in_which_no_schedule_can_be_kept_still_raises_the_alarm(routine):
-    found = read(routine)
-    assert (found.scheduled, found.status) == (False, Exit.FAILED)
-    routine.drill("whenever")
-    assert states(routine) == {("routine-database", ""): State.NOT_HERE, ("whenever", ""): State.NEVER}
-
-
-def test_a_drill_that_could_only_fail_is_no_drill_of_a_service_of_the_lab(routine):
-    """Otherwise the list would name it as the drill to run."""
-    shelf = routine
-    shelf.drill("fresh", "every: 30d\n")
-    folder = shelf.result("fresh", proof=False)
-    lines = (folder / "journal.jsonl").read_text().replace('"app"', '"database"')
-    (folder / "journal.jsonl").write_text(lines)
-    (row,) = [row for row in read(shelf).rows if not row.drill]
-    assert (row.service, row.state, row.drills) == ("database", State.NEVER, ())
 
 
 def test_a_drill_of_a_scheduled_suite_is_not_without_a_schedule(shelf):

@@ -146,7 +146,7 @@ WHOLE = {
         "drill_keys.py": "models alone; test_spec.py: files whose keys are right, wrong, or missing",
         "keywords.py": "models alone; test_planner_cases.py: every key of a step and of a condition appears in the plan",
     },
-    "project": {},
+    "project": {"due_row.py": "test_due.py and test_not_here.py: the rows of both"},
     "reference": {
         "backup_methods.py": "tests/repository/test_docs.py, tests/e2e/test_rehearsals.py: the table, from its record and from runs",
         "handbook/page.py": "test_results.py: the page of the handbook, from real runs and from its record",

@@ -204,7 +204,7 @@ def make(
     known = Known(
         own, scheduled[0], suites, {schedule.name: schedule for schedule in wanted}, *moment_of(period, today), services
     )
-    rows = retired.missed(missed(known, period), gone, period)
+    rows = retired.missed(missed(known, period, inventories), gone, period)
     so_far = day if day < period.until else None
     never = never_ran(wanted, ran_in(records, suites), rows, retired.places(gone), inventories)
     rows += retired.missed(never, gone, period)

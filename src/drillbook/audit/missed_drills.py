@@ -23,6 +23,7 @@ from drillbook.plan import schedule_terms
 from drillbook.plan.permitted import demanded
 from drillbook.plan.schedule import Schedule
 from drillbook.plan.schedule_terms import Span, Terms
+from drillbook.project import not_here
 from drillbook.project.needed_inventories import Inventories
 from drillbook.project.recorded_schedules import may_run
 from drillbook.project.schedule_record import MISSED, NOT_BEGUN, Entry
@@ -90,12 +91,16 @@ class MissedRow:
         return self.environment, "" if self.drill else self.service, self.drill
 
 
-def missed(known: Known, period: Period) -> list[MissedRow]:
+def missed(known: Known, period: Period, inventories: Inventories | None = None) -> list[MissedRow]:
     """List the missed drills, suites and proofs in ``period``, oldest first. The schedules are evaluated at the moment
     ``known.end``.
+
+    ``inventories``: inventories of the project. A drill is left out where it could only fail, and where its newest run found no
+    backup, as `drill.due` does; see ``project.not_here``.
     """
     timelines = known.timelines()
-    rows = [row for timeline in timelines for row in (*_never(timeline, known), *_overdue(timeline, known))]
+    asked = [timeline for timeline in timelines if not _in_vain(timeline, known, inventories)]
+    rows = [row for timeline in asked for row in (*_never(timeline, known), *_overdue(timeline, known))]
     for key, proofs in known.proofs().items():
         rows += _old_proof(key, known, timelines, proofs)
     rows = [row for row in rows if period.touches(row.since, row.until or None) and not period.ended_before(row.since)]
@@ -210,6 +215,18 @@ def _never_ran(schedule: Scheduled, place: str, elsewhere: str = "") -> MissedRo
         schedule.suite,
         elsewhere,
     )
+
+
+def _in_vain(timeline: Timeline, known: Known, inventories: Inventories | None) -> bool:
+    """Return True for a drill or suite that never passed and could only fail in its environment. See ``not_here.apart``."""
+    schedule = known.wanted.get(timeline.name)
+    if schedule is None or timeline.passes or not timeline.runs or not _unmet(schedule, timeline.environment, inventories):
+        return False
+    run = timeline.runs[-1].run
+    records = [record for record in known.records if run in (record.run, suite_of(record.folder).rpartition("/")[2])]
+    findings = [item for record in records if record.result for item in record.result.findings]
+    verdict = "" if timeline.suite else next((record.verdict for record in records), "")
+    return not_here.found_none(verdict, [(item.code, item.step or "") for item in findings])
 
 
 def _never(timeline: Timeline, known: Known) -> Iterator[MissedRow]:

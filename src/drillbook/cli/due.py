@@ -31,7 +31,8 @@ from drillbook.language.lists import listed
 from drillbook.plan.permitted import only_in
 from drillbook.plan.schedule import State
 from drillbook.project import due, run_index, schedule_record
-from drillbook.project.due import Due, DueRow
+from drillbook.project.due import Due
+from drillbook.project.due_row import DueRow
 from drillbook.project.project import Project
 from drillbook.report.figures import count, one_line
 from drillbook.report.terminal.next_steps import shown_steps
@@ -170,6 +171,8 @@ def _entry(row: DueRow, lines: int) -> short_list.Entry:
         return short_list.Entry(-1, short_list.AGAIN, lines)
     if due_steps.is_kept_by_older_run(row):
         return short_list.Entry(due.URGENCY[State.DUE], f"{row.state} (last run {row.last_verdict})", lines)
+    if row.state is State.OK and reservation_marks.is_repeated(row.last_marks):
+        return short_list.Entry(due.URGENCY[row.state], f"{row.state} with no routine backup", lines)
     return short_list.Entry(due.URGENCY[row.state], row.state, lines, row.state is State.OK)
 
 

@@ -10,7 +10,7 @@ from drillbook.installation.program_name import program
 from drillbook.judge.verdicts import UNFINISHED, Verdict
 from drillbook.plan.schedule import State
 from drillbook.project import estate
-from drillbook.project.due import DueRow
+from drillbook.project.due_row import DueRow
 from drillbook.project.project import Project
 from drillbook.report.figures import one_line
 from drillbook.report.next_steps import run_again

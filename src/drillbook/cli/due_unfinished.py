@@ -11,7 +11,7 @@ from drillbook.cli import open_runs
 from drillbook.journal.run_state import RunState
 from drillbook.judge.verdicts import UNFINISHED
 from drillbook.plan.schedule import State
-from drillbook.project.due import DueRow
+from drillbook.project.due_row import DueRow
 from drillbook.sdk.run_names import RUN_ID, drill_of
 
 Subject = tuple[str, str]

@@ -28,7 +28,7 @@ from drillbook.journal.run_state import RunStates
 from drillbook.judge.verdicts import UNFINISHED, Verdict
 from drillbook.plan.schedule import State
 from drillbook.project import due, newest_runs, run_index, schedules
-from drillbook.project.due import DueRow
+from drillbook.project.due_row import DueRow
 from drillbook.project.newest_runs import Ended, Standing
 from drillbook.project.project import Project
 from drillbook.project.schedules import Scheduled

@@ -18,6 +18,15 @@ def add(verdict: Text, marks: str, findings: str = "") -> None:
         verdict.append(f" {marks}", style="yellow")
 
 
+def is_repeated(marks: str) -> bool:
+    """Return True if the drill of a run with these ``marks`` should run again after the next routine backup."""
+    if not marks:
+        return False
+    from drillbook.report import remarks  # noqa: PLC0415  keeps start-up fast
+
+    return remarks.EARLIER_MARK in marks
+
+
 def print_legend(marks: Iterable[str], out: Console) -> None:
     """Print the meanings of the marks that a list shows. If the list shows no marks, nothing is printed."""
     if shown := "".join(marks):

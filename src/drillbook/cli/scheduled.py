@@ -26,7 +26,7 @@ from drillbook.notify import alarm, heartbeat
 from drillbook.notify.sending import NotDelivered
 from drillbook.plan.schedule import Schedule, State
 from drillbook.project import due, needed_inventories, recorded_schedules, run_index, schedule_record, schedules, settings
-from drillbook.project.due import DueRow
+from drillbook.project.due_row import DueRow
 from drillbook.project.project import Project
 from drillbook.project.schedule_record import MISSED, NOT_BEGUN, Entry
 from drillbook.project.schedules import Scheduled

@@ -21,7 +21,7 @@ from drillbook.plan.schedule import State
 from drillbook.report.terminal.prose import Prose
 
 if TYPE_CHECKING:
-    from drillbook.project.due import DueRow
+    from drillbook.project.due_row import DueRow
     from drillbook.project.newest_runs import Ended
     from drillbook.project.schedules import Scheduled
 

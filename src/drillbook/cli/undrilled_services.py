@@ -9,7 +9,7 @@ from drillbook.language.lists import leading
 from drillbook.plan.schedule import State
 from drillbook.project import drills_to_copy, estate, needed_inventories, own_rehearsals, schedules
 from drillbook.project.drills_to_copy import Copy
-from drillbook.project.due import DueRow
+from drillbook.project.due_row import DueRow
 from drillbook.project.needed_inventories import Inventories
 from drillbook.project.project import Project
 from drillbook.report import next_steps

@@ -10,7 +10,7 @@ import math
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from drillbook.exits import Exit
 from drillbook.journal.run_state import RunStates
@@ -21,13 +21,14 @@ from drillbook.project import (
     needed_inventories,
     newest_restore_proofs,
     newest_runs,
+    not_here,
     recorded_schedules,
     retirements,
     schedule_record,
     schedules,
     settings,
 )
-from drillbook.project.needed_inventories import Inventories
+from drillbook.project.due_row import DueRow, with_last
 from drillbook.project.newest_restore_proofs import Proofs
 from drillbook.project.newest_runs import Ended, Standing, Standings
 from drillbook.project.overdue_since import Past
@@ -38,77 +39,9 @@ from drillbook.report.figures import moment
 from drillbook.sdk.run_names import drill_of
 from drillbook.values import Duration
 
-if TYPE_CHECKING:
-    from drillbook.report.earlier_losses import Loss
-
 SCHEMA = "drillbook/due/1"
 URGENCY = {State.OVERDUE: 0, State.NEVER: 1, State.UNKNOWN: 2, State.DUE: 3, State.NOT_HERE: 4, State.OK: 5}
 _EXIT = {State.OVERDUE: Exit.FAILED, State.NEVER: Exit.FAILED, State.UNKNOWN: Exit.UNVERIFIED}
-
-
-@dataclass(frozen=True, slots=True)
-class DueRow:
-    """State of a drill or suite in one environment. If ``drill`` is empty, the row is about a service: no run has proven its
-    restore, or drills have passed since the newest proof without proving a restore again.
-
-    Times are in UTC, in the format of RFC 3339. A time that does not exist is empty.
-    """
-
-    state: State
-    service: str
-    drill: str
-    environment: str
-    suite: bool = False
-    every: str = ""
-    grace: str = ""
-    passed: str = ""
-    """Start of the newest passed run."""
-    passed_run: str = ""
-    last_verdict: str = ""
-    last_run: str = ""
-    last_started: str = ""
-    due: str = ""
-    until_due_s: float = 0.0
-    """Seconds until the time ``due``. The number is negative after this time."""
-    overdue_since: str = ""
-    """Time from which the drill is overdue. It may be in the future. Without a passed run, it is the start of the first run."""
-    overdue_s: float = 0.0
-    """Seconds since the time ``overdue_since``. The number is 0 before this time."""
-    why: str = ""
-    """Reason why the schedule is unknown."""
-    proven: str = ""
-    """Start of the newest passed run that proved a restore. It is always empty for a suite."""
-    proven_run: str = ""
-    last_findings: str = ""
-    """Text with the number of open findings of medium severity or higher of the newest run, unless it never began."""
-    last_marks: str = ""
-    """Signs beside the verdict of the newest run, such as ``†``; see ``Ended.marks``."""
-    last_recovered: str = ""
-    """Text about a recovery that undid the changes of the newest run after this run had ended."""
-    restores: bool = False
-    """True when the drill, or a drill of the suite, restores data. In the row of a service, the value is always True."""
-    inventory: str = ""
-    """Inventory to use for the next run of the drill or suite."""
-    needs: str = ""
-    """Text about what is needed before the drill can run, such as another inventory."""
-    permitted_in: tuple[str, ...] = ()
-    """Environments that the guard permits, if it refused the newest run because of its environment. Otherwise empty."""
-    drills: tuple[str, ...] = ()
-    """For a service: the drills and suites of this service."""
-    earlier_losses: tuple[Loss, ...] = ()
-    """Data that earlier runs lost and of which the newest run does not tell."""
-    last_name: str = ""
-    """Part of a run's name that selects the newest run. It is empty if the name of the drill selects it."""
-
-    @property
-    def is_due(self) -> bool:
-        """True when the drill should run now: it is due or overdue, or has never passed."""
-        return self.state in (State.DUE, State.OVERDUE, State.NEVER)
-
-    @property
-    def is_elsewhere(self) -> bool:
-        """True when the drill needs something before it can run, such as another inventory, and its state is not `ok`."""
-        return bool(self.needs) and self.state is not State.OK
 
 
 @dataclass(frozen=True, slots=True)
@@ -189,14 +122,14 @@ def read(
     before = kept = schedule_record.read(project.reports)  # noting a change moves a torn line elsewhere
     if noting:
         kept = recorded_schedules.note_changes(project, kept, wanted, known, now)
-    inventories = estate.read(project)
-    estate.check(environment, inventories, _named(wanted, known))
+    estate.check(environment, inventories := estate.read(project), _named(wanted, known))
     proofs, listed = newest_restore_proofs.read(begun, runs), needed_inventories.read(project)
-    usable = [each for each in wanted if not listed.unmet(each) or any(name == each.name for name, _ in known)]
-    rows = [*of(wanted, known, now, environment), *_unscheduled(usable, known, environment)]
+    here, vain = not_here.apart(wanted, known, listed)
+    usable = [each for each in wanted if not listed.unmet(each) or any(name == each.name for name, _ in here)]
+    rows = [*of(wanted, here, now, environment), *_unscheduled(usable, here, environment)]
     past = Past(begun, runs, kept.entries, now)
     rows = [_with_proof(_since(row, wanted, past), proofs.get((row.drill, row.environment))) for row in rows]
-    rows = _with_inventories(rows, wanted, listed)
+    rows = not_here.with_inventories(rows, wanted, listed, vain)
     retired = retirements.places(kept.entries, {key: it.last.started for key, it in known.items()}, inventories.environments)
     rows = [row for row in rows if row.environment not in retired]
     places = estate.needing_proof(inventories, known, retired, environment)
@@ -228,7 +161,9 @@ def of(wanted: Sequence[Scheduled], known: Standings, now: datetime, environment
 
 def in_order(project: Project, wanted: Sequence[Scheduled], known: Standings, now: datetime) -> list[DueRow]:
     """Return the rows of all drills and suites, sorted as by ``read``. Each row has the inventory for its next run."""
-    return sorted(_with_inventories(of(wanted, known, now), wanted, needed_inventories.read(project)), key=_order)
+    inventories = needed_inventories.read(project)
+    here, vain = not_here.apart(wanted, known, inventories)
+    return sorted(not_here.with_inventories(of(wanted, here, now), wanted, inventories, vain), key=_order)
 
 
 def _rows(scheduled: Scheduled, known: Standings, now: datetime, environment: str) -> Iterator[DueRow]:
@@ -272,14 +207,7 @@ def _row(scheduled: Scheduled, service: str, place: str, standing: Standing, now
         overdue_since=_utc(since) if since else "",
         overdue_s=max(0.0, (now - since).total_seconds()) if since else 0.0,
     )
-    return _with_last(row, standing)
-
-
-def _with_last(row: DueRow, standing: Standing) -> DueRow:
-    last, name, losses = standing.last, standing.last_name, standing.losses
-    row = replace(row, last_verdict=last.verdict, last_run=last.run, last_started=last.started, last_name=name)
-    findings, marks, recovered = last.beside, last.marks, last.recovered
-    return replace(row, last_findings=findings, last_marks=marks, last_recovered=recovered, earlier_losses=losses)
+    return with_last(row, standing)
 
 
 def _unscheduled(wanted: Sequence[Scheduled], known: Standings, environment: str) -> Iterator[DueRow]:
@@ -293,7 +221,7 @@ def _unscheduled(wanted: Sequence[Scheduled], known: Standings, environment: str
         newest = max(mine, key=lambda each: each.last.run, default=None)
         at = newest.last.environment if newest else environment
         row = DueRow(State.NEVER, ", ".join(scheduled.services), scheduled.name, at)
-        yield _with_last(row, newest) if newest else row
+        yield with_last(row, newest) if newest else row
 
 
 def _since(row: DueRow, wanted: Sequence[Scheduled], past: Past) -> DueRow:
@@ -314,26 +242,6 @@ def _overdue(row: DueRow, since: datetime | None, now: datetime) -> DueRow:
 
 def _with_proof(row: DueRow, proof: Ended | None) -> DueRow:
     return replace(row, proven=proof.started, proven_run=proof.run) if proof else row
-
-
-def _with_inventories(rows: Sequence[DueRow], wanted: Sequence[Scheduled], known: Inventories) -> list[DueRow]:
-    """Add two fields to each row: the inventory for the next run, and what is needed before it, such as another inventory. Drills
-    that could only fail get the state `not here`."""
-    drills = {scheduled.name: scheduled for scheduled in wanted}
-    choices = [(row, known.choice(drills[row.drill], row.environment)) for row in rows]
-    placed = [
-        replace(row, restores=drills[row.drill].restores, inventory=choice.inventory, needs=choice.needs)
-        for row, choice in choices
-    ]
-    return [_not_here(row, known.unmet(drills[row.drill], row.environment)) for row in placed]
-
-
-def _not_here(row: DueRow, unmet: str) -> DueRow:
-    """Return ``row`` as not here, if its drill needs ``unmet``, never ran, and so could only fail. Its schedule then asks for no
-    run: neither did a run prove anything, nor could one."""
-    if not unmet or row.state is not State.NEVER or row.last_run:
-        return row
-    return replace(row, state=State.NOT_HERE, inventory=needed_inventories.OWN, needs=unmet)
 
 
 def _order(row: DueRow) -> tuple[bool, int, float, bool, float, tuple[str, str, str]]:
