@@ -113,3 +113,14 @@ def test_drills_that_share_an_alert_say_which_runs_were_recovered(book):
         died(book, f"2026-02-10T0{number}:00:00", f"api-{number}").resumed("2026-02-11T09:00:00").close()
     page = plain(summary.render(audited(book)))
     assert "8 drills must run again: api-1 in lab ended aborted on 2026-02-10, recovered since" in page
+
+
+def test_the_number_of_findings_stands_beside_every_run_that_began(book):
+    book.run("2026-01-10T09:00:00").slow().close()
+    book.run("2026-01-11T09:00:00").refused().close()
+    audit = audited(book)
+    failed, refused = sorted(audit.runs, key=lambda row: row.started)
+    assert (failed.verdict, failed.beside) == ("failed", "1 high finding")
+    assert (refused.verdict, refused.beside) == ("refused", ""), "its findings are the reasons why it never began"
+    assert markdown.render(audit).count("**failed**, 1 high finding") == 1, "the table with the reasons needs no number"
+    assert html.render(audit).count("! 1 high finding") == 1

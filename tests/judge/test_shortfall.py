@@ -105,7 +105,7 @@ def test_lost_rows_are_an_open_finding_in_the_headline_and_a_reservation_of_the_
     for words in ("newer than the backup", "the backup is incomplete", "a trigger suppressed", "postgres.matches"):
         assert words in found.remedy, "both reasons, and how to tell them apart"
     assert view.result.verdict is Verdict.PASSED
-    assert open_findings.beside("passed", open_findings.as_shown(view.result.findings, view.result.objectives))
+    assert open_findings.in_list("passed", open_findings.as_shown(view.result.findings, view.result.objectives))
     assert LOSS in headlines.sentence(view)
     assert "none of the canary's " in headlines.sentence(view)
     (row,) = [one for one in rows.rows_of(view.result) if one.key == "rpo"]

@@ -183,9 +183,10 @@ def _ended(row: RunRow) -> str:
     return utc(row.finished) if row.finished else "the journal contains no event that ends the run"
 
 
-def _verdict(row: RunRow) -> str:
+def _verdict(row: RunRow, *, counted: bool = True) -> str:
+    """Return the verdict of a run. ``counted``: False to leave out the number of its findings, in a table with the reasons."""
     left = ", with residue, closed" if row.closed else ", with residue" if row.residue else ""
-    return f"**{row.shown}**{left}{f', {row.beside}' if row.beside else ''}"
+    return f"**{row.shown}**{left}{f', {row.beside}' if counted and row.beside else ''}"
 
 
 def _not_passed(audit: Audit) -> list[str]:
@@ -200,7 +201,7 @@ def _not_passed(audit: Audit) -> list[str]:
                     escape(row.drill),
                     escape(row.environment),
                     utc(row.started) if row.started else "not known",
-                    _verdict(row),
+                    _verdict(row, counted=False),
                     escape(as_called("; ".join(filter(None, [row.reason or "no reason is recorded", row.later])))),
                     escape(as_called("; ".join(row.left))) or "nothing",
                 )

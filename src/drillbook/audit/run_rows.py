@@ -49,8 +49,8 @@ class RunRow:
     The text is empty when nobody made a statement.
     """
     beside: str = ""
-    """Text with the number of findings of medium severity or higher in a run that passed. It is empty when there are no
-    such findings.
+    """Text with the number of findings of medium severity or higher in the run. It is empty when there are no such findings, and
+    for a run that never began.
     """
     rpo_mark: str = ""
     """Sign, such as ``†``, beside an RPO with a reservation. The signs and their meanings are in ``report.remarks``."""
@@ -182,7 +182,7 @@ def run_row(record: Record) -> RunRow:
         left,
         without_body(as_called(in_words(record.reason), NEUTRAL)),
         closed=_closed(record),
-        beside=open_findings.beside(record.verdict, findings_of(record.result)) if record.result else "",
+        beside=open_findings.in_list(record.verdict, findings_of(record.result)) if record.result else "",
         rpo_mark=row.mark if (row := row_of(record, "rpo")) else "",
         owner=str(record.plan.get("owner") or ""),
         owner_address=_owner_address(record),

@@ -230,13 +230,6 @@ def counted(findings: Sequence[Grade]) -> str:
     return f"{_joined(parts)} {'finding' if len(findings) == 1 else 'findings'}" if parts else ""
 
 
-def beside(verdict: str, findings: Iterable[Grade]) -> str:
-    """Return the number of findings of medium severity or higher, as text to be shown beside the verdict ``passed``.
-    The result is empty for other verdicts, and when there are no such findings.
-    """
-    return counted(grave(findings)) if verdict == Verdict.PASSED else ""
-
-
 def is_listed(verdict: str) -> bool:
     """Return True if lists of runs show the number of findings beside ``verdict``. A run that never began is no such run: its
     findings are the reasons why it did not begin.
