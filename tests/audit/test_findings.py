@@ -14,7 +14,7 @@ from drillbook.journal.run_state import RunState
 from drillbook.project import finished_runs
 from drillbook.report import open_findings, rows
 from tests.audit import stories
-from tests.audit.stories import ACKS, SAMPLES
+from tests.audit.stories import ACKS, DOWN, SAMPLES
 from tests.audit.test_chain import audited
 from tests.audit.test_told_of_runs import kept
 from tests.report.test_agreement import plain
@@ -130,19 +130,42 @@ def test_a_finding_that_each_run_has_again_says_what_closes_it(book):
     ), "the audit says how"
 
 
-def test_an_unfinished_run_is_no_open_finding_after_its_recovery_and_a_refusal_is_counted_nowhere(book):
-    """Lists and the index count only findings of a run that began. The summary counts the same."""
-    dead = book.run("2026-02-10T09:00:00").fault().close()
+def refused_by(book, dead):
     way = finding("unfinished-run", title=dead.id, measured="unfinished").model_dump(mode="json")
     refused = book.run("2026-02-10T10:00:00")
     refused.add(1.0, "ended.early", why="refused", message="a run is not finished", findings=[way]).end().close()
 
+
+def test_a_refused_run_hides_no_run_before_it_that_did_not_end_well(book):
+    """The refused run tried nothing. Lists and the index show the run before it, too."""
+    dead = book.run("2026-02-10T09:00:00").fault().close()
+    alone = audited(book)
+    refused_by(book, dead)
+    audit = audited(book)
+    assert [run.run for run in audit.failing.values()] == [dead.id]
+    assert not [one for one in alerts(audit) if "refused" in one.text]
+    service, before = (next(row for row in summary.service_rows(each) if row.service == "api") for each in (audit, alone))
+    assert (service.state, service.beside) == ("unfinished", before.beside)
+    states = {row.code: row.state for row in audit.findings}
+    assert states.pop("unfinished-run") == "a reason why a later run was refused"
+    assert states == {row.code: row.state for row in alone.findings}
+    assert {row.why for row in audit.proven} == {"the run did not end"}
+    shown = markdown.render(audit), plain(html.render(audit))
+    for text in shown:
+        assert "unfinished, 0 of" in text, "coverage"
+    dead.resumed("2026-02-11T09:00:00").close()
+    assert "aborted" in [row.state for row in summary.service_rows(audited(book))]
+
+
+def test_an_unfinished_run_is_no_open_finding_after_its_recovery_and_a_refusal_is_counted_nowhere(book):
+    """Lists and the index count only findings of a run that began. The summary counts the same."""
+    dead = book.run("2026-02-10T09:00:00", drill="api-down", text=DOWN).fault().close()
+    refused_by(book, dead)
+
     def told():
         audit = audited(book)
         (row,) = [row for row in audit.findings if row.code == "unfinished-run"]
-        (service,) = [row for row in summary.service_rows(audit) if row.state == "refused"]
         (alert,) = [alert for alert in alerts(audit) if " ended refused " in alert.text]
-        assert service.beside == ""
         assert "finding" not in alert.text
         return row
 

@@ -354,6 +354,7 @@ def test_an_open_finding_is_as_severe_as_in_the_newest_run():
             folder=day,
             started=f"2026-01-0{day}",
             damage="",
+            left=False,
             verdict="passed",
             result=samples.result(findings=(finding("probe-failed").model_copy(update={"severity": grade}),)),
         )

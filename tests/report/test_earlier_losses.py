@@ -8,7 +8,7 @@ import pytest
 
 from drillbook.journal.run_state import RunState
 from drillbook.report import earlier_losses, index, recovery_steps
-from drillbook.report.earlier_losses import Loss, superseded, told, without_refused
+from drillbook.report.earlier_losses import Loss, superseded, told
 from drillbook.report.formats import as_json
 from drillbook.report.recovery_steps import Recovered
 from tests.judge.test_later_steps import died, recovered
@@ -49,22 +49,6 @@ def test_the_phrase_claims_nothing_about_the_data_today():
     assert (told([]), told([loss])) == ("", f"earlier run reported {LOST}")
     assert told([loss, loss, loss]) == f"3 earlier runs reported losses, the newest {LOST}"
     assert loss.name == "table-dropped-3f2a"
-
-
-@pytest.mark.parametrize(
-    ("verdicts", "left"),
-    [
-        ("refused aborted", "aborted"),
-        ("refused refused failed refused", "failed refused"),
-        ("refused passed", "refused passed"),
-        ("refused unfinished aborted", "refused unfinished aborted"),
-        ("refused", "refused"),
-        ("aborted refused", "aborted refused"),
-        ("", ""),
-    ],
-)
-def test_a_refused_run_tried_nothing(verdicts, left):
-    assert list(without_refused(verdicts.split(), str)) == left.split()
 
 
 def folder_of(tmp_path, view, name=RUN):

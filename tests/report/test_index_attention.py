@@ -30,17 +30,19 @@ def test_the_index_has_one_block_for_all_drills_that_a_dead_run_refused(state: s
         )
     runs[-1] = dataclasses.replace(runs[-1], started="2026-11-30T21:51:30Z")
     head = index.render([*runs, died]).split('id="trends"')[0]
-    own = state == "recovered"  # the dead run's own drill then shows the verdict of that run
-    assert head.count("<li><a href=") - head.count('<li><a href="#') == 1 + own, "one block for one cause"
+    blocks = head.partition('<ul class="attention"')[2].partition("</ul>")[0].count("<li>")
+    assert blocks == 1 + (state == "recovered"), "one block for one cause"
     assert all(f"<bdi>{drill}</bdi>" in head for drill in DRILLS)
     assert head.count(COMMAND) == (state != "recovered")
     assert ("was recovered since" in head) is (state == "recovered")
+    told = head.partition("Refused because of it: ")[2].partition("</span>")[0]
+    assert tuple(drill for drill in DRILLS if f"<bdi>{drill}</bdi>" in told) == (() if state == "recovered" else DRILLS[:-1])
+    assert ("Then run them again." in told) is (state != "recovered")
 
 
 @pytest.mark.parametrize("state", ["unfinished", "recovered", "residue", "failed", "passed"])
 def test_a_refused_run_hides_no_run_before_it_that_must_run_again(state: str) -> None:
-    """As in the lists. While the run is unfinished, or has left changes, the refused run stands for it: its entry tells how to
-    recover."""
+    """As in the lists."""
     refusal = index.entry(refused(DRILLS[0]).result.model_dump(mode="json", by_alias=True))
     refusal = dataclasses.replace(refusal, started="2026-11-30T21:51:30Z")
     before = dataclasses.replace(index.unfinished(DEAD, refusal.environment, alive=False), name=refusal.name)
@@ -50,6 +52,8 @@ def test_a_refused_run_hides_no_run_before_it_that_must_run_again(state: str) ->
     page = index.render([refusal, before])
     head, _, trends = page.partition('id="trends"')
     row = trends.partition("<tbody>")[2].partition("</tbody>")[0]
-    assert ("before/report.html" in row) is (state in ("recovered", "failed"))
-    assert ("before/report.html" in head.partition("<header>")[2]) is (state in ("recovered", "failed"))
-    assert (COMMAND in head) is (state in ("unfinished", "residue"))
+    for part in (row, head.partition("<header>")[2]):
+        assert ("refused" in part) is (state == "passed")
+        assert ("before/report.html" in part) is (state not in ("unfinished", "passed"))
+        assert ("> unfinished</span>" in part) is (state == "unfinished")
+    assert head.count(COMMAND) == (state in ("unfinished", "residue"))

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from datetime import UTC, date, datetime
 
-from drillbook.audit import chain, coverage, record_begin, retired, services, trend
+from drillbook.audit import chain, coverage, deciding_runs, record_begin, retired, services, trend
 from drillbook.audit.absences import AbsentRow, absences
 from drillbook.audit.assurance import UNCHECKED, Assurance
 from drillbook.audit.campaigns import Campaign
@@ -133,7 +133,7 @@ class Audit:
         drill.
         """
         places = dict.fromkeys(run.environment for run in self.runs)
-        newest = [coverage.deciding(run for run in self.runs if run.environment == place) for place in places]
+        newest = [deciding_runs.deciding(run for run in self.runs if run.environment == place) for place in places]
         return {
             (run.environment, run.drill): run for runs in newest for run in runs.values() if run.verdict != Verdict.PASSED
         }

@@ -6,14 +6,15 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from datetime import date
 from itertools import pairwise
-from typing import Any, Protocol, TypeVar
+from typing import Any
 
+from drillbook.audit.deciding_runs import deciding
 from drillbook.audit.period import Period
 from drillbook.audit.records import Record, planned_services
 from drillbook.audit.run_evidence import recovered, source_taken_during, sources_planned, sources_restored, taken_by_run
 from drillbook.inventory.inventory import Inventory
 from drillbook.judge.result import Objective
-from drillbook.judge.verdicts import Verdict
+from drillbook.judge.verdicts import UNFINISHED, Verdict
 from drillbook.report import remarks
 from drillbook.report.figures import count
 from drillbook.report.rows import ObjectiveRow, objective_rows
@@ -38,23 +39,6 @@ def shown_verdict(verdict: str, recovered: int) -> str:
     return REHEARSED if verdict == Verdict.PASSED and not recovered else verdict
 
 
-class Drilled(Protocol):
-    """Interface of an object that describes a run: it has the name of the drill and the verdict of the run."""
-
-    @property
-    def drill(self) -> str:
-        """Name of the drill."""
-        ...
-
-    @property
-    def verdict(self) -> str:
-        """Verdict of the run."""
-        ...
-
-
-Run = TypeVar("Run", bound=Drilled)
-
-
 @dataclass(frozen=True, slots=True)
 class Cell:
     """One service in one span of time: the number of its runs, and the worst verdict of its drills."""
@@ -75,6 +59,8 @@ class Cell:
     """Drills that had failed before this span of time, and that neither passed nor failed again in this span."""
     refused: int = 0
     """Number of refused runs in ``runs``. They changed nothing."""
+    unfinished: bool = False
+    """True if the verdict ``last`` is of a run that still needs a recovery because its controller died."""
 
     @property
     def tried(self) -> int:
@@ -86,7 +72,7 @@ class Cell:
         """Verdict as the reports show it. If the service recovered from a fault in no run of this span, other words replace
         `passed`.
         """
-        return shown_verdict(self.last, self.recovered)
+        return UNFINISHED if self.unfinished else shown_verdict(self.last, self.recovered)
 
     @property
     def count(self) -> str:
@@ -321,20 +307,6 @@ def _row(row: tuple[str, str], runs: Sequence[Record], period: Period, today: da
     )
 
 
-def deciding(runs: Iterable[Run]) -> dict[str, Run]:
-    """Return the run whose verdict counts for each drill. The key of each entry is the name of the drill. ``runs``: oldest
-    first.
-
-    A failed run counts until a later run of the drill passes or fails. In any other case, the newest run counts.
-    """
-    run_by_drill: dict[str, Run] = {}
-    for run in runs:
-        known = run_by_drill.get(run.drill)
-        if known is None or known.verdict != Verdict.FAILED or run.verdict in (Verdict.PASSED, Verdict.FAILED):
-            run_by_drill[run.drill] = run
-    return run_by_drill
-
-
 def _deciding(runs: Sequence[Record]) -> dict[str, Record]:
     return deciding(sorted(runs, key=lambda run: (run.started or "", run.name)))
 
@@ -354,9 +326,11 @@ def _cell(label: str, runs: Sequence[Record], before: Sequence[Record], without:
         for name, record in sorted(known.items())
         if record.verdict == Verdict.FAILED and not any(record is run for run in runs)
     )
-    last = max((record.verdict for name, record in known.items() if name in inside or name in failed), key=badness)
+    counting = [record for name, record in known.items() if name in inside or name in failed]
+    last = max((record.verdict for record in counting), key=badness)
+    died = any(record.verdict == last and record.shown == UNFINISHED for record in counting)
     passed, left = sum(run.verdict == Verdict.PASSED for run in runs), any(run.residue for run in runs)
-    return Cell(label, len(runs), passed, last, left, sum(map(recovered, runs)), failed, _refused(runs))
+    return Cell(label, len(runs), passed, last, left, sum(map(recovered, runs)), failed, _refused(runs), died)
 
 
 def _refused(runs: Sequence[Record]) -> int:

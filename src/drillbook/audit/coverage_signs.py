@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 
 from drillbook.audit.coverage import LEFT_OUT, NO_RUN, NOT_YET, REHEARSED, Cell, CoverageRow
 from drillbook.audit.record_begin import NO_RECORD
-from drillbook.judge.verdicts import Verdict
+from drillbook.judge.verdicts import UNFINISHED, Verdict
 from drillbook.report.wording import SHAPES
 
 REHEARSAL, RESIDUE, DOUBT = "\N{ANTICLOCKWISE OPEN CIRCLE ARROW}", "\N{BLACK UP-POINTING TRIANGLE}", "?"
@@ -17,7 +17,7 @@ is replaced by the text of a cell from the table.
 MEANINGS = {
     SHAPES[Verdict.PASSED]: "passed: in at least one of the runs, the service recovered from a fault",
     SHAPES[Verdict.FAILED]: "failed, and not passed since; the failed run may be from an earlier column",
-    DOUBT: "not proven: inconclusive, or the record of the run cannot be trusted",
+    DOUBT: "not proven: inconclusive, unfinished, or the record of the run cannot be trusted",
     REHEARSAL: "rehearsed only: backups were restored, and no fault was injected and then recovered",
     SHAPES[Verdict.REFUSED]: "refused: the drill was not allowed to start",
     SHAPES[Verdict.ABORTED]: "aborted: stopped before its end",
@@ -37,6 +37,8 @@ def of(cell: Cell) -> str:
     """Return the sign that the table of coverage shows in ``cell``. ``cell`` must have at least one run."""
     if cell.shown == REHEARSED:
         return REHEARSAL
+    if cell.shown == UNFINISHED:
+        return DOUBT
     return {str(verdict): shape for verdict, shape in SHAPES.items()}.get(cell.last, DOUBT)
 
 

@@ -1,7 +1,7 @@
 """Findings of the period for all formats of an audit.
 
 There is one entry for each finding code in each drill. The entry says whether the newest run of the drill still has the
-finding.
+finding. A refused run after one that did not end well is not the newest one (``verdicts.without_refused``).
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from typing import Any
 from drillbook.audit.coverage import by_drill
 from drillbook.audit.records import Record
 from drillbook.findings import CATALOGUE, Finding, Severity
-from drillbook.judge.verdicts import Verdict
+from drillbook.judge.verdicts import Verdict, without_refused
 from drillbook.language.lists import listed
 from drillbook.report import dead_runs, remedies
 from drillbook.report.figures import count
@@ -24,6 +24,7 @@ from drillbook.report.wording import NOT_VERIFIED, SHORT
 SEVERITIES = tuple(map(str, Severity))
 MOST_TEXTS = 3
 RECOVERED_SINCE = "the unfinished run was recovered since"
+REFUSAL = "a reason why a later run was refused"
 """State of a finding which says that a drill was refused because of unfinished runs, if all these runs have been recovered."""
 
 
@@ -139,7 +140,8 @@ def findings(runs: Sequence[Record]) -> list[FindingRow]:
                 run = _Run(record, tuple(each_finding(record.result)), tuple(findings_of(record.result)))
                 for finding in record.result.every_finding:
                     seen.setdefault(finding.code, []).append(run)
-        rows += [_finding(drill, code, where, mine[-1], done) for code, where in sorted(seen.items())]
+        newest = without_refused(mine[::-1])[0]
+        rows += [_finding(drill, code, where, newest, done) for code, where in sorted(seen.items())]
     return sorted(rows, key=_rank)
 
 
@@ -169,12 +171,7 @@ def _finding(drill: tuple[str, str, str], code: str, where: Sequence[_Run], newe
     ]
     worst = min(items, key=lambda finding: SEVERITIES.index(finding.severity))
     allowed = worst.severity == Severity.INFORMATION
-    if open_now:
-        state = _allowed(newest) if allowed else _recovered(items, done) or "open"
-    elif newest.verdict == Verdict.PASSED:
-        state = "not seen again"
-    else:
-        state = f"unknown: the newest run {newest.outcome}"
+    state = (_allowed(newest) if allowed else _recovered(items, done) or "open") if open_now else _earlier(last, newest)
     title = _title(worst) if code in CATALOGUE and not allowed else worst.title
     return FindingRow(
         code,
@@ -194,6 +191,13 @@ def _finding(drill: tuple[str, str, str], code: str, where: Sequence[_Run], newe
         items[-1].remedy,
         **_own(code, runs, newest),
     )
+
+
+def _earlier(last: Record, newest: Record) -> str:
+    """Return the state of a finding that the newest run of the drill does not have. ``last``: the last run with the finding."""
+    if last.verdict == Verdict.REFUSED and (last.started or "") > (newest.started or ""):
+        return REFUSAL
+    return "not seen again" if newest.verdict == Verdict.PASSED else f"unknown: the newest run {newest.outcome}"
 
 
 def _title(item: Finding) -> str:

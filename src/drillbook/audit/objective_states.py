@@ -10,7 +10,7 @@ from drillbook.audit.coverage import NO_RUN, by_drill, row_of, targets_of
 from drillbook.audit.records import UNKNOWN, Record, planned_steps
 from drillbook.judge import detection, objective_proof
 from drillbook.judge.objective_proof import Answer, Standing
-from drillbook.judge.verdicts import Verdict
+from drillbook.judge.verdicts import UNFINISHED, Verdict, without_refused
 from drillbook.report import remarks
 from drillbook.report.figures import moment, seconds
 from drillbook.report.rows import DOES_NOT_COUNT, ObjectiveRow
@@ -96,6 +96,8 @@ class ProvenRow:
     """Text about lost data, such as a number of rows, if the RPO perhaps does not cover this loss. It is empty for other
     figures.
     """
+    unfinished: bool = False
+    """True if the newest run still needs a recovery because its controller died."""
 
     @property
     def met(self) -> bool:
@@ -153,7 +155,9 @@ class ProvenRow:
         if self.newest_verdict == NO_RUN:
             return "no run in the period"
         passed = self.newest_verdict == Verdict.PASSED
-        return "the newest run did not measure it" if passed else ended(self.newest_verdict)
+        return (
+            "the newest run did not measure it" if passed else ended(UNFINISHED if self.unfinished else self.newest_verdict)
+        )
 
     @property
     def aim(self) -> str:
@@ -222,7 +226,7 @@ def _answer(record: Record, key: str, target_s: float) -> Answer:
 
 def _proven(drill: tuple[str, str, str], key: str, runs: Sequence[Record], earlier: Sequence[Record]) -> ProvenRow:
     everything = [*earlier, *runs]
-    newest = everything[-1]
+    newest = without_refused((runs or earlier)[::-1])[0]
     wanted = next((targets_of(record)[key] for record in reversed(everything) if key in targets_of(record)), 0.0)
     answers = [_answer(record, key, wanted) for record in everything]
     stands, whole = objective_proof.standing(answers[len(earlier) :]), objective_proof.standing(answers)
@@ -258,6 +262,7 @@ def _proven(drill: tuple[str, str, str], key: str, runs: Sequence[Record], earli
         remarks.by_probe(key, figure.by if figure else _observer(newest)),
         figure.within if figure else "",
         figure.lost if figure else "",
+        bool(runs) and newest.shown == UNFINISHED,
     )
 
 

@@ -167,6 +167,11 @@ class Record:
         return self.opening.operator if self.opening else UNKNOWN
 
     @property
+    def left(self) -> bool:
+        """True when the run left changes that nobody undid or closed."""
+        return self.residue and not (self.result and self.result.settled)
+
+    @property
     def residue(self) -> bool:
         """True when the result reports changes that were not undone (residue)."""
         return bool(self.result and self.result.residue)

@@ -25,7 +25,7 @@ class ServiceRow:
     environment: str
     state: str
     """Worst verdict of the drills, or ``never drilled`` when there is no run. The verdict of a drill is that of the run which
-    ``coverage.deciding`` selects.
+    ``deciding_runs.deciding`` selects.
     """
     at: str
     """Day of the run with the worst verdict. It is empty when there is no run."""

@@ -23,7 +23,8 @@ from drillbook.audit import (
 )
 from drillbook.audit.alert import Alert
 from drillbook.audit.content import Audit
-from drillbook.audit.coverage import CoverageRow, deciding
+from drillbook.audit.coverage import CoverageRow
+from drillbook.audit.deciding_runs import deciding
 from drillbook.audit.findings import each_open
 from drillbook.audit.objective_states import ProvenRow, reserved_counts
 from drillbook.audit.service_groups import NAMES, PARTLY, SIGNS, TITLES, Group
@@ -177,8 +178,7 @@ def _row(audit: Audit, covered: CoverageRow) -> ServiceRow:
     counted = [row for row in goals if not row.by_probe]
     state = worst.shown if worst and states[worst.run] == worst.verdict else ""
     state = state or (states[worst.run] if worst else cells[-1] if cells else NEVER)
-    last = {run.drill: run.verdict for run in audit.runs if (run.environment, run.service) == key}
-    began = {drill for drill, verdict in last.items() if open_findings.is_listed(verdict)}
+    began = {drill for drill, run in newest.items() if open_findings.is_listed(run.verdict)}
     seen = [row for row in each_open(audit.findings) if row.environment == covered.environment and row.drill in began]
     return ServiceRow(
         service=covered.service,

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING
 
 from drillbook.installation.program_name import program
-from drillbook.judge.verdicts import Verdict
+from drillbook.judge.verdicts import Verdict, without_refused
 from drillbook.report.figures import one_line
 
 if TYPE_CHECKING:
@@ -42,7 +42,7 @@ def below_runs(results: Iterable[Ended]) -> list[str]:
 def _losses(runs: Sequence[Ended]) -> tuple[Loss, ...]:
     from drillbook.report import earlier_losses  # noqa: PLC0415  keeps start-up fast
 
-    shown = earlier_losses.without_refused(runs, lambda run: run.verdict)
+    shown = without_refused(runs)
     return earlier_losses.of_states([(run.state, run.verdict == Verdict.PASSED) for run in shown])
 
 

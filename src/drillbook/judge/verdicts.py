@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from enum import StrEnum
+from typing import Protocol, TypeVar
 
 from drillbook.exits import Exit
 
@@ -42,7 +44,39 @@ EXIT = {
 
 
 UNSUCCESSFUL = (Verdict.FAILED, Verdict.INCONCLUSIVE, Verdict.ABORTED)
-"""Verdicts of runs that began and did not end well. A refused run tried nothing, so in lists it does not take their place."""
+"""Verdicts of runs that began and did not end well."""
+
+
+class Ending(Protocol):
+    """The part of a run in a list that tells how it ended."""
+
+    @property
+    def verdict(self) -> str:
+        """Verdict of the run, or ``unfinished``."""
+        ...
+
+    @property
+    def left(self) -> bool:
+        """True if the run left changes that nobody undid or closed."""
+        ...
+
+
+Run = TypeVar("Run", bound=Ending)
+
+
+def without_refused(runs: Sequence[Run]) -> Sequence[Run]:
+    """Return the runs of a drill from the one that lists show as the newest. ``runs``: all its runs in one environment, newest
+    first.
+
+    A refused run tried nothing. So it does not take the place of a run before it that began and did not end well.
+    """
+    first = next((number for number, run in enumerate(runs) if run.verdict != Verdict.REFUSED), 0)
+    return runs[first:] if runs and stays(runs[first]) else runs
+
+
+def stays(run: Ending) -> bool:
+    """Return True for a run whose place as the newest one no refused run takes."""
+    return run.verdict in (*UNSUCCESSFUL, UNFINISHED) or run.left
 
 
 def shown(verdict: str, reason: str, finished: str | None) -> str:

@@ -17,7 +17,7 @@ from drillbook.exits import Exit
 from drillbook.inventory.protection import DOCKER, DOCKER_LAB, LAB
 from drillbook.journal.run_files import RESULT
 from drillbook.journal.run_state import RunState, RunStates
-from drillbook.judge.verdicts import UNSUCCESSFUL, Verdict
+from drillbook.judge.verdicts import Verdict, without_refused
 from drillbook.project.project import Project
 from drillbook.report import folders, open_findings, possible_reservations
 from drillbook.report.figures import moment
@@ -87,6 +87,11 @@ class Ended:
         return self.verdict == Verdict.FAILED or self.exit == Exit.RESIDUE
 
     @property
+    def left(self) -> bool:
+        """True when the run left changes, and nobody closed them."""
+        return self.exit == Exit.RESIDUE and not self.settled
+
+    @property
     def at(self) -> datetime | None:
         """Time at which the run started. It is None when the result does not contain this time."""
         return moment(self.started)
@@ -99,7 +104,7 @@ class Standing:
     """
 
     last: Ended
-    """The newest run. A refused run tried nothing: if the run before it did not end well, it is that run."""
+    """The newest run that lists show; see ``verdicts.without_refused``."""
     passed: Ended | None
     first: str
     """Start of the oldest run."""
@@ -128,6 +133,7 @@ def read(runs: Sequence[Path], project: Project, states: RunStates) -> Standings
     """
     suites = {folder.parent for folder in runs if folder.parent != project.reports}
     standings: Standings = {}
+    told: dict[tuple[str, str], list[Ended]] = {}
     newest_of: dict[str, str] = {}
     begun_in: dict[tuple[str, str], list[tuple[RunState, bool]]] = {}
     for folder in sorted([*runs, *suites], key=lambda folder: folder.name, reverse=True):
@@ -137,7 +143,9 @@ def read(runs: Sequence[Path], project: Project, states: RunStates) -> Standings
         verdict, environment = head(state)
         begun_in.setdefault((name or "", environment), []).append((state, verdict == Verdict.PASSED))
         known = standings.get((name, environment))
-        if known and (known.passed or (verdict == Verdict.FAILED and known.last.verdict != Verdict.REFUSED)):
+        if known and (
+            known.passed or (verdict == Verdict.FAILED and told[name, environment][-1].verdict != Verdict.REFUSED)
+        ):
             failed = known.failed if known.passed else start or known.failed
             standings[name, environment] = replace(known, first=start or known.first, failed=failed)
             continue
@@ -148,11 +156,15 @@ def read(runs: Sequence[Path], project: Project, states: RunStates) -> Standings
         known = standings.get(key)
         good = ended if ended.passed else None
         failed = ended.started if ended.failed else known.failed if known else ""
-        standing = known or Standing(ended, good, "")
-        last = ended if standing.last.verdict == Verdict.REFUSED and ended.verdict in UNSUCCESSFUL else standing.last
-        standings[key] = replace(standing, last=last, passed=good, first=ended.started, failed=failed)
-    standings = {key: _named(standing, newest_of) for key, standing in standings.items()}
+        told.setdefault(key, []).append(ended)
+        standings[key] = Standing(ended, good, ended.started, failed)
+    standings = {key: _named(_shown(standing, told[key]), newest_of) for key, standing in standings.items()}
     return _with_losses(standings, begun_in) if any(states[1:] for states in begun_in.values()) else standings
+
+
+def _shown(standing: Standing, runs: Sequence[Ended]) -> Standing:
+    """Return ``standing`` with the run that lists show as the newest. ``runs``: those whose result was read, newest first."""
+    return replace(standing, last=without_refused(runs)[0])
 
 
 def _named(standing: Standing, newest_of: Mapping[str, str]) -> Standing:

@@ -12,7 +12,6 @@ from functools import cache
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from drillbook.journal.run_state import RunState
-from drillbook.judge.verdicts import UNSUCCESSFUL, Verdict
 from drillbook.report import folders, own_end
 from drillbook.report.figures import one_line
 from drillbook.sdk.fact_names import REMOVED, REPLACED
@@ -41,15 +40,6 @@ class Loss:
     def name(self) -> str:
         """Part of the run's name that selects this run, such as ``table-dropped-3f2a``."""
         return short(self.run)
-
-
-def without_refused(runs: Sequence[Run], verdict: Callable[[Run], str]) -> Sequence[Run]:
-    """Return the runs of a drill from the one that lists show. ``runs``: all its runs in one environment, newest first.
-
-    A refused run tried nothing: if the run before it began and did not end well, lists show that run.
-    """
-    first = next((number for number, run in enumerate(runs) if verdict(run) != Verdict.REFUSED), 0)
-    return runs[first:] if runs and verdict(runs[first]) in UNSUCCESSFUL else runs
 
 
 def superseded(runs: Sequence[Run], lost: Callable[[Run], str], passed: Callable[[Run], bool]) -> list[Run]:

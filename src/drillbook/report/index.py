@@ -12,7 +12,7 @@ from drillbook.installation.program_name import as_called, program
 from drillbook.journal.run_files import PAGE
 from drillbook.judge.later_steps import lasting
 from drillbook.judge.result import Objective
-from drillbook.judge.verdicts import UNFINISHED, Verdict, shown
+from drillbook.judge.verdicts import UNFINISHED, Verdict, shown, without_refused
 from drillbook.report import (
     index_attention,
     index_notice,
@@ -27,7 +27,7 @@ from drillbook.report import (
     wording,
 )
 from drillbook.report.audit_pages import AuditPages
-from drillbook.report.earlier_losses import superseded, without_refused
+from drillbook.report.earlier_losses import superseded
 from drillbook.report.figures import count, lasted, link, moment, one_line, took
 from drillbook.report.folders import begun
 from drillbook.report.index_entries import RUNNING, DrillTrends, IndexEntry, Known, Point, Row, Trend
@@ -254,8 +254,8 @@ def _trends_of(name: str, environment: str, runs: Sequence[IndexEntry]) -> Drill
     began, or did not end, has no figures. The figures beside them are those of the newest run that passed or failed, as in an
     audit: a run that was stopped neither proves an objective nor takes a proof back.
     """
-    shown = without_refused(runs[::-1], _word)
-    tried = [run for run in runs if run.verdict not in wording.NOT_BEGUN and not run.unknown] or runs
+    shown = without_refused(runs[::-1])
+    tried = [run for run in runs if run.verdict not in wording.NOT_BEGUN and not run.unknown] or shown[::-1]
     return DrillTrends(
         name,
         environment,
@@ -267,13 +267,6 @@ def _trends_of(name: str, environment: str, runs: Sequence[IndexEntry]) -> Drill
         _trend(tried, "rpo", name),
         tuple(map(_row, superseded(shown, lambda run: run.lost, lambda run: run.verdict == Verdict.PASSED))),
     )
-
-
-def _word(run: IndexEntry) -> str:
-    """Return the verdict of a run. It is *unfinished* while changes of the run may remain: then a refused run after it is shown,
-    because its entry tells how to recover.
-    """
-    return UNFINISHED if run.exit == Exit.RESIDUE and not run.closed else run.verdict
 
 
 def _deciding(runs: Sequence[IndexEntry]) -> IndexEntry:

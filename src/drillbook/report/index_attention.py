@@ -1,7 +1,7 @@
 """List of the drills that need attention. It is at the top of the index.
 
-Drills that were refused because of the same unfinished run share one entry of the list, because the command that recovers this run
-helps all of them.
+A drill whose run is unfinished or left changes, and the drills that were refused because of this run, share one entry of the list,
+because the command that recovers the run helps all of them.
 """
 
 from __future__ import annotations
@@ -19,13 +19,15 @@ from drillbook.report.index_entries import RUNNING, DrillTrends, IndexEntry, Row
 @dataclass(frozen=True, slots=True)
 class Attention:
     """Entry of the list of drills that need attention. ``drills``: one drill, or all drills that were refused because of
-    the unfinished run ``refused_by``. ``command``: command that recovers this run. The command is empty if the run has been
-    recovered since.
+    the unfinished run ``refused_by``. ``command``: command that recovers this run, or the newest run of the only drill if it left
+    changes. The command is empty if nothing is left to recover.
     """
 
     drills: tuple[DrillTrends, ...]
     refused_by: str = ""
     command: str = ""
+    refused: tuple[DrillTrends, ...] = ()
+    """Drills that were refused because of the newest run of the only drill in ``drills``."""
 
 
 def attention(trends: Sequence[DrillTrends], listed: Sequence[Row]) -> list[Attention]:
@@ -33,21 +35,34 @@ def attention(trends: Sequence[DrillTrends], listed: Sequence[Row]) -> list[Atte
     needed = sorted(filter(_needed, trends), key=lambda trend: -wording.badness(trend.last.entry.verdict))
     groups: dict[str, list[DrillTrends]] = {}
     for trend in needed:
-        groups.setdefault(_refused_by(trend.last.entry) or f"{trend.name} {trend.environment}", []).append(trend)
+        groups.setdefault(_cause(trend), []).append(trend)
     entry_by_run = {row.entry.run: row.entry for row in listed}
     return [_entry(drills, entry_by_run.get(_refused_by(drills[0].last.entry))) for drills in groups.values()]
+
+
+def _cause(trend: DrillTrends) -> str:
+    """Return the name of the run that must be recovered before the drill can run. Without one, return the name of the drill."""
+    last = trend.last.entry
+    return _refused_by(last) or (
+        last.run if last.verdict == UNFINISHED or last.left else f"{trend.name} {trend.environment}"
+    )
 
 
 def _entry(drills: Sequence[DrillTrends], unfinished: IndexEntry | None) -> Attention:
     """Return the entry of ``drills``. ``unfinished``: the unfinished run because of which ``drills`` were refused. It is None
     if the index does not list this run.
     """
+    own = next((drill for drill in drills if not _refused_by(drill.last.entry)), None)
+    if own is not None:
+        last, others = own.last.entry, tuple(drill for drill in drills if drill is not own)
+        return Attention((own,), command=_recover(last.run) if last.left else "", refused=others)
     refused_by = _refused_by(drills[0].last.entry)
-    left = (
-        unfinished is None or unfinished.verdict == UNFINISHED or (unfinished.exit == Exit.RESIDUE and not unfinished.closed)
-    )
-    command = f"{program()} drill.recover {refused_by}" if refused_by and left else ""
-    return Attention(tuple(drills), refused_by, command)
+    open_ = unfinished is None or unfinished.verdict == UNFINISHED or unfinished.left
+    return Attention(tuple(drills), refused_by, _recover(refused_by) if open_ else "")
+
+
+def _recover(run: str) -> str:
+    return f"{program()} drill.recover {run}"
 
 
 def _refused_by(entry: IndexEntry) -> str:

@@ -76,6 +76,11 @@ class IndexEntry:
         return f"{EARLIER_MARK} {NO_ROUTINE}" if marked else ""
 
     @property
+    def left(self) -> bool:
+        """True if the run left changes, and nobody closed them."""
+        return self.exit == Exit.RESIDUE and not self.closed
+
+    @property
     def undone_later(self) -> bool:
         """True if a later recovery of the run left no change, and nobody had to close changes."""
         return bool(self.recovered) and self.exit != Exit.RESIDUE and not self.closed
