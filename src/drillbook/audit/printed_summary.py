@@ -7,25 +7,27 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import groupby
 
-from drillbook.audit import briefing, rehearsal_figures, services, summary_terms, unproven_reasons
-from drillbook.audit.alert import Alert
+from drillbook.audit import brief_steps, briefing, rehearsal_figures, services, summary_terms, unproven_reasons
+from drillbook.audit.alert import Alert, Topic
 from drillbook.audit.objective_states import ProvenRow
 from drillbook.audit.service_groups import TITLES
 from drillbook.audit.service_row import NEVER, ServiceRow
 from drillbook.audit.summary_layout import (
-    DENSE,
     LEAST_ALERTS,
     MEANS,
     MOST_ALERTS,
-    NEVER_ROW,
     NOTE,
+    NOTE_GAP,
     OTHERS,
+    OTHERS_GAP,
     STANDING,
     Layout,
     RowSize,
     alerts_height,
+    bold,
     chosen,
     layouts,
+    never_height,
     row_size,
     services_height,
     terms_height,
@@ -37,14 +39,17 @@ from drillbook.report.shortened import shortened
 
 STATE_LETTERS = 20
 """Number of letters of a text about findings that fit in a line of the column `State`."""
+MORE_LETTERS = 26
+"""Number of letters of a text about reservations that fit in a line of the column `Objectives set` of a dense table."""
 MOST_NAME = 26
 """Largest number of letters of a service's name in a list of names."""
 
 
 @dataclass(frozen=True, slots=True)
 class Page:
-    """Content of the printed page. ``alerts``: number of the alerts; ``steps``: number of those with their next step;
-    ``rehearsals``: line with the figures of rehearsals, which is empty if the page has no room for it.
+    """Content of the printed page. ``alerts``: number of the alerts; ``steps``: number of those with their whole next step, while
+    the others have it in a few words; ``rehearsals``: line with the figures of rehearsals, which is empty if the page has no room
+    for it.
     """
 
     alerts: int
@@ -101,25 +106,21 @@ def legend(rows: Sequence[ServiceRow]) -> str:
     return remarks.legend(row.shown_marks for row in rows)
 
 
-def head_height(standing: str, means: Sequence[tuple[str, str]], never: tuple[int, str]) -> float:
-    """Return the height of the texts above the alerts, and of the row of the services that were never drilled.
-
-    ``never``: number and names of these services.
-    """
-    row = 22 + NEVER_ROW.height(never[1]) if never[0] else 0
-    return STANDING.height(standing) + sum(MEANS.height(text) + 1 for _, text in means) + row
+def head_height(standing: str, means: Sequence[tuple[str, str]]) -> float:
+    """Return the height of the texts above the alerts."""
+    return STANDING.height(standing) + sum(MEANS.height(text) + 1 for _, text in means)
 
 
-def of(rows: Sequence[ServiceRow], warnings: Sequence[Alert], head: float, exempt: str) -> Page:
+def of(rows: Sequence[ServiceRow], warnings: Sequence[Alert], head: float, never: str, exempt: str) -> Page:
     """Return what the printed page shows. The line with the figures of rehearsals is left out if fewer services would have
     figures beside it, or if only without it there is room for a table.
 
-    ``rows``: rows of all services. ``head``: see ``head_height``. ``exempt``: sentence below the table; a page with a dense table
-    leaves it out, because the head of the page tells the number of the exempt services.
+    ``rows``: rows of all services. ``head``: see ``head_height``. ``never``: names of the services that were never drilled.
+    ``exempt``: sentence below the table; a page with a dense table leaves it out, because the head of the page tells the number
+    of the exempt services.
     """
     drilled = [row for row in rows if row.state != NEVER]
-    wide = any(len(text) > DENSE.letters for row in drilled for goal in (row.rto, row.rpo) for text in _figure(goal))
-    sizes = [_size(row, rows, wide) for row in drilled]
+    sizes = [_size(row, rows) for row in drilled]
     lists, heights, shortest = _lists(warnings)
     known = list(layouts(len(lists), shortest, len(drilled)))
 
@@ -131,7 +132,11 @@ def of(rows: Sequence[ServiceRow], warnings: Sequence[Alert], head: float, exemp
             chosen(
                 known,
                 lambda layout: (
-                    head + heights[layout.alerts] + services_height(layout, sizes) + _notes(page(layout, told), exempt)
+                    head
+                    + heights[layout.alerts]
+                    + services_height(layout, sizes)
+                    + never_height(layout, never)
+                    + _notes(page(layout, told), exempt)
                 ),
             ),
             told,
@@ -146,26 +151,26 @@ def of(rows: Sequence[ServiceRow], warnings: Sequence[Alert], head: float, exemp
 def _notes(page: Page, exempt: str) -> float:
     """Return the height of everything below the rows of services, and of the lines with the figures of services."""
     notes = [page.legend, "" if page.layout.dense else exempt]
-    lines = [f"{title}: {names}" for title, names in page.names]
+    lines = [f"{bold(title)}: {names}" for title, names in page.names]
     lines += [f"{summary_terms.REHEARSED}: {page.rehearsals}"] if page.rehearsals and page.layout.dense else []
     return (
-        sum(NOTE.height(text) + 4 for text in notes if text)
-        + sum(OTHERS.height(text) + 6 for text in lines)
+        sum(NOTE.height(text) + NOTE_GAP for text in notes if text)
+        + sum(OTHERS.height(text) + OTHERS_GAP for text in lines)
         + terms_height([term for term in summary_terms.of(page.rows) if page.explains(term[0])])
     )
 
 
 def _lists(warnings: Sequence[Alert]) -> tuple[list[tuple[int, int]], list[float], int]:
     """Return the lists of alerts that the page may show, from the shortest to the longest, with their heights. Each list is told
-    by the number of its alerts, and by the number of those with their next steps. The last value is the number of the lists in
-    which alerts have no next steps.
+    by the number of its alerts, and by the number of those with their whole next steps. The last value is the number of the lists
+    in which alerts have only a few words of their next steps.
     """
     least = min(MOST_ALERTS, max(LEAST_ALERTS, briefing.needed(warnings)))
     numbers = [len(leading(warnings, number)[0]) for number in range(least, MOST_ALERTS + 1)]
     lists = [(numbers[0], steps) for steps in range(numbers[0])] + [(number, number) for number in numbers]
     heights = [
         alerts_height(
-            [str(alert) if at < steps else f"{alert.text} {alert.deadline}" for at, alert in enumerate(warnings[:number])],
+            [_printed(alert, whole=at < steps) for at, alert in enumerate(warnings[:number])],
             briefing.hidden(warnings[number:]),
             steps=steps < number,
         )
@@ -174,15 +179,20 @@ def _lists(warnings: Sequence[Alert]) -> tuple[list[tuple[int, int]], list[float
     return lists, heights, numbers[0]
 
 
-def _size(row: ServiceRow, rows: Sequence[ServiceRow], wide: bool) -> RowSize:
+def _printed(alert: Alert, *, whole: bool) -> str:
+    """Return the text of ``alert`` on paper. ``whole``: False for a few words of its next step."""
+    text = bold(alert.text) if alert.topic is Topic.RECORD else alert.text
+    return f"{text} \N{RIGHTWARDS ARROW} {alert.action if whole else brief_steps.action(alert)}{'. Report' if alert.run else ''}"
+
+
+def _size(row: ServiceRow, rows: Sequence[ServiceRow]) -> RowSize:
     """Return the height of the row of one service in each of three forms: with all details, without details, and as a line of
-    text below the table. ``rows``: rows of all services. ``wide``: True if the columns with figures are so wide that the text in
-    the columns `State` and `Objectives set` has more lines.
+    text below the table. ``rows``: rows of all services.
     """
     goals = (("rto", row.rto, (row.restored,), ()), ("rpo", row.rpo, (row.would_lose, row.set_by), row.losses))
     unmet = [[f"? {goal.lacking}" for goal in row.unmet if goal.key == key] for key, _, _, _ in goals]
     state = 2 + math.ceil(len(row.beside) / STATE_LETTERS)
-    dense = max(1 + (1 + wide) * len(row.more), wide + state)
+    dense = max(1 + sum(math.ceil(len(text) / MORE_LETTERS) for text in row.more), state)
     return row_size(
         (row.service, row.environment),
         (max(2 + 2 * len(row.more) + 3 * len(unproven_reasons.without_column(row.unmet)), state), dense),
@@ -197,4 +207,4 @@ def _size(row: ServiceRow, rows: Sequence[ServiceRow], wide: bool) -> RowSize:
 
 
 def _figure(row: ProvenRow | None) -> tuple[str, ...]:
-    return (f"{row.measured}{row.mark}", f"{row.aim}, {row.drill}") if row else ("not measured", "no drill sets it")
+    return (f"{row.measured}{row.mark}", f"{row.aim}, {row.drill}") if row else ("not measured", "no drill has an RTO")

@@ -9,6 +9,7 @@ from dataclasses import replace
 from jinja2 import ChoiceLoader, PackageLoader, PrefixLoader, Template
 
 from drillbook.audit import (
+    brief_steps,
     briefing,
     covered_days,
     exempt_list,
@@ -47,6 +48,7 @@ _FIXED = {
     "nothing": wording.NO_ALERT,
     "signs": SIGNS,
     "steps": STEPS,
+    "brief_action": brief_steps.action,
     "rehearsed_term": summary_terms.REHEARSED,
     "set_head": summary_terms.SET,
     "without_column": unproven_reasons.without_column,
@@ -57,7 +59,9 @@ def render(audit: Audit, reports_path: str = "..") -> str:
     """Render the summary as the page ``summary.html``. ``reports_path``: path from the page's folder to the folder of runs."""
     rows, warnings = service_rows(audit), _warnings(audit)
     exempt, never, lead = exempt_list.of(audit.coverage), never_drilled(rows), means(audit, rows)
-    printed = printed_summary.of(rows, warnings, printed_summary.head_height(standing(rows), lead, never), exempt.sentence)
+    printed = printed_summary.of(
+        rows, warnings, printed_summary.head_height(standing(rows), lead), never[1], exempt.sentence
+    )
     shown, _ = leading(warnings, MOST_ON_SCREEN)
     return _template().render(
         audit=audit,

@@ -6,10 +6,12 @@ The page on a screen has everything. Only paper leaves out details.
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 MOST_ALERTS, LEAST_ALERTS = 6, 3
+COMMAND = re.compile(r"`([^`\n]+)`")
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,28 +34,33 @@ class Text:
         return lines * self.line_px
 
 
-PAGE_PX, FIXED_PX = 1014.0, 170.0
-"""Heights in pixels. ``PAGE_PX``: the printed page between its margins. ``FIXED_PX``: all parts of the page whose size is the
-same in every audit.
+PAGE_PX, FIXED_PX = 1019.0, 147.0
+"""Heights in pixels. ``PAGE_PX``: the printed page between its margins, less a small reserve. ``FIXED_PX``: all parts of the page
+whose size is the same in every audit.
 """
-TABLE_PX = 50.0
-"""Height of the head of the table, which is a part of ``FIXED_PX``."""
-STEPS = ", with the next steps"
-"""Words about the next steps that paper leaves out."""
-STANDING, MEANS, ALERT = Text(17.8, 100), Text(13.4, 107), Text(16.9, 102)
-NOTE, OTHERS, NEVER_ROW = Text(13.1, 132), Text(11.8, 138), Text(13.8, 70)
-TERM_PX, TERM_LETTERS = 12.4, 151
+TABLE_PX, DENSE_TABLE_PX = 76.0, 55.0
+"""Heights of the heads of the table with all details, and of the dense one, with the sentences above them."""
+STEPS = ", with the full steps"
+"""Words about the next steps that paper has in a few words only."""
+ALERTS_PX, ALERT_GAP, NOTE_GAP, OTHERS_GAP = 21.4, 4.0, 2.7, 1.4
+"""Heights of the heading above the alerts, and of the spaces below an alert, a legend and another text below the table."""
+STANDING, MEANS, ALERT = Text(17.8, 98), Text(13.4, 114), Text(16.9, 106)
+NOTE, OTHERS = Text(13.1, 138), Text(11.8, 145)
+NEVER_ROW, NEVER_DENSE = Text(13.6, 70), Text(11.8, 80)
+NEVER_PX = 22.0
+"""Height of the row of the services that were never drilled, without their names."""
+TERM_PX, TERM_LETTERS = 12.1, 148
 """Height of a line of a definition, and number of letters that fit beside each other: of the longest term, which is bold and
 therefore counts more, and of the definition."""
-BOLD = 2.3
+BOLD = 1.4
 """Letters of a definition that have as much room as one letter of a term with the space around it."""
 NAME_LETTERS = 13
 """Number of letters that fit in a line of a table cell with the name of a service."""
-FULL, DENSE = Text(13.7, 22), Text(11.7, 26)
+FULL, DENSE = Text(13.7, 22), Text(11.7, 28)
 """Height of a line, and number of letters that fit in it, in a table cell with a figure. ``FULL``: in a table with all
 details. ``DENSE``: in a table without details.
 """
-FULL_PAD, DENSE_PAD = 7.0, 4.6
+FULL_PAD, DENSE_PAD = 7.0, 5.2
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,6 +90,11 @@ class Layout:
         """False if paper shows no table, because it has no room for the figures of any drilled service."""
         return bool(self.rows) or not self.dense
 
+    @property
+    def head_px(self) -> float:
+        """Height of the head of the table, which is 0 if there is no table."""
+        return (DENSE_TABLE_PX if self.dense else TABLE_PX) if self.table else 0.0
+
 
 def row_size(
     names: Sequence[str], least: tuple[int, int], cells: Sequence[Sequence[str]], short: Sequence[Sequence[str]], *texts: str
@@ -94,7 +106,7 @@ def row_size(
     texts below the table. The first is shown if the service has no row in the table, the second if its row has no details.
     """
     named = sum(math.ceil(len(name) / NAME_LETTERS) for name in names)
-    alone, below = (OTHERS.height(text) + 3 if text else 0.0 for text in texts)
+    alone, below = (OTHERS.height(text) + OTHERS_GAP if text else 0.0 for text in texts)
     return RowSize(
         FULL_PAD + FULL.line_px * max(named, least[0], *(_lines(cell, FULL.letters) for cell in cells)),
         below + DENSE_PAD + DENSE.line_px * max(named, least[1], *(_lines(cell, DENSE.letters) for cell in short)),
@@ -114,21 +126,32 @@ def terms_height(terms: Sequence[tuple[str, str]]) -> float:
 
 
 def alerts_height(texts: Sequence[str], hidden: str, *, steps: bool) -> float:
-    """Return the height of the list of alerts. ``hidden``: subjects of the alerts that are not in the list; they are in its last
-    line, which may be longer than a line of the page. ``steps``: True if the last line also says where the next steps are.
+    """Return the height of the list of alerts with its heading. ``hidden``: subjects of the alerts that are not in the list; they are
+    in its last line, which may be longer than a line of the page. ``steps``: True if the last line also says where the whole
+    next steps are.
     """
-    last = f"and 10 more, in the audit: {hidden}{STEPS if steps else ''}"
-    return 25 + max(0.0, ALERT.height(last) - ALERT.line_px) + sum(ALERT.height(text) + 4 for text in texts)
+    last = [f"and 10 more, in the audit: {hidden}{STEPS if steps else ''}"] if hidden or steps else []
+    return ALERTS_PX + sum(ALERT.height(_as_wide(text)) + ALERT_GAP for text in [*texts, *last])
+
+
+def _as_wide(text: str) -> str:
+    """Return ``text`` with more letters in its commands, which a page prints in wider letters with space around them."""
+    return COMMAND.sub(lambda command: f"{bold(command[1])}mm", text)
+
+
+def bold(text: str) -> str:
+    """Return ``text`` with as many more letters as its bold letters are wider than others."""
+    return f"{text}{'m' * (len(text) // 8)}"
 
 
 def layouts(alerts: int, shortest: int, services: int) -> Iterator[Layout]:
     """Yield the layouts of a page, from the one that shows the most to the one that shows the least.
 
     ``alerts``: number of lists of alerts to choose from. ``shortest``: number of these lists, at their beginning, in which alerts
-    have no next steps. ``services``: number of the services that were drilled.
+    have only a few words of their next steps. ``services``: number of the services that were drilled.
 
     All rows have the same amount of detail, so that equal services look alike. If all rows fit only without details,
-    the table is dense. If they do not fit even then, the next steps of the alerts are left out, the least urgent first. Then
+    the table is dense. If they do not fit even then, the next steps of the alerts become a few words, the least urgent first. Then
     the last services are moved from the table to lines of text below it. If there is no room for these lines either, only the
     names of the last services are shown.
     """
@@ -145,8 +168,16 @@ def layouts(alerts: int, shortest: int, services: int) -> Iterator[Layout]:
 def chosen(known: Sequence[Layout], height: Callable[[Layout], float]) -> Layout:
     """Return the first layout of ``known`` that fits on the page, or else the last one. ``height``: function that returns the
     height of all parts of the page whose size is not the same in every audit."""
-    fitting = (layout for layout in known if FIXED_PX - (0.0 if layout.table else TABLE_PX) + height(layout) <= PAGE_PX)
+    fitting = (layout for layout in known if FIXED_PX + layout.head_px + height(layout) <= PAGE_PX)
     return next(fitting, known[-1])
+
+
+def never_height(layout: Layout, names: str) -> float:
+    """Return the height of the row of the services that were never drilled, or of the text in its place. ``names``: names of these
+    services; the result is 0 if it is empty."""
+    if not layout.table:
+        return OTHERS.height(f"{bold('Never drilled (10 services)')}: {names}") + OTHERS_GAP if names else 0.0
+    return NEVER_PX + (NEVER_DENSE if layout.dense else NEVER_ROW).height(names) if names else 0.0
 
 
 def services_height(layout: Layout, rows: Sequence[RowSize]) -> float:
