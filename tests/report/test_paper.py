@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import base64
 import json
+import re
 from dataclasses import replace
 from pathlib import Path
 
@@ -16,6 +18,8 @@ from tests.report.chrome import A4_WIDTH, UNFOLD, Chrome
 from tests.report.test_browser import chrome
 
 __all__ = ["chrome"]
+A4_HEIGHT = 1024
+"""Height in pixels between the margins of a printed page."""
 
 
 def pages(chrome: Chrome, folder: Path, name: str) -> int:
@@ -165,6 +169,40 @@ def test_paper_has_no_blue_links_and_no_page_with_a_single_row_or_head(chrome: C
     rows = "[...document.querySelectorAll('#table-runs tbody tr')].map((one) => getComputedStyle(one).breakBefore)"
     assert chrome.run(rows)[-2:] == ["avoid", "avoid"]
     assert "auto" in chrome.run(rows)
+
+
+def links_on_first_sheet(chrome: Chrome) -> int:
+    told = chrome.call("Page.printToPDF", preferCSSPageSize=True, printBackground=True, pageRanges="1")
+    return len(re.findall(rb"/Subtype\s*/Link", base64.b64decode(told["data"])))
+
+
+def test_the_first_sheet_of_the_index_has_all_drills_that_fit_on_it(chrome: Chrome, tmp_path: Path) -> None:
+    """The last rows of the table, which are high, are not kept together."""
+    lost = remarks.Remark("Rows did not come back.", "\u00a7\u2020", lost="at least 6 rows lost", excepted="restored tables")
+    (met,) = [entry for entry in samples.entries() if entry.objectives and entry.objectives["rpo"].met][:1]
+    entries = [
+        replace(met, name=f"lost{number}", run=f"{met.run}-{number}", remarks={"rpo": lost} if number > 3 else {})
+        for number in range(11)
+    ]
+    page = tmp_path / "index.html"
+    page.write_text(index.render(entries), encoding="utf-8")
+    chrome.look(A4_WIDTH, "print")
+    chrome.open(page)
+    bottoms = chrome.run(
+        "[...document.querySelectorAll('.trends tbody tr')].map((one) => one.getBoundingClientRect().bottom)"
+    )
+    fitting = sum(bottom < A4_HEIGHT for bottom in bottoms)
+    assert len(bottoms) - 3 < fitting < len(bottoms)
+    assert links_on_first_sheet(chrome) == fitting
+
+
+def test_no_sign_of_a_folded_step_stands_over_its_name(chrome: Chrome, tmp_path: Path) -> None:
+    print_out(chrome, tmp_path, html.render(samples.recorded("died")))
+    signs = "[...document.querySelectorAll('.step%s .what')].map((one) => getComputedStyle(one, '::before').content)"
+    for steps in ("[open]", ":not([open])"):
+        assert set(chrome.run(signs % steps)) == {"none"}
+    chrome.look(1280, "light")
+    assert set(chrome.run(signs % "[open]")) == {'"\u2212"'}
 
 
 NARROWEST = (
