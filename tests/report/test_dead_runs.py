@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import pytest
+
 from drillbook.findings import Finding, finding
 from drillbook.judge.result import RunView, Verdict
 from drillbook.report import html, markdown, next_steps, suite_steps
-from tests.report import samples
+from tests.report import renderings, samples
 from tests.report.test_agreement import plain
 
 DEAD = "20261130T215035.927Z-api-down-530d"
@@ -67,3 +69,19 @@ def test_the_report_of_a_refused_run_leads_to_the_recovery() -> None:
         ("then run the drill", "drillbook drill cache-lost"),
     ]
     assert f"recover the unfinished run: `{COMMAND}`" in markdown.render(refused("cache-lost"))
+
+
+@pytest.mark.parametrize("name", ["died", "killed"])
+def test_the_reports_of_a_run_whose_controller_died_call_it_unfinished_until_its_recovery(name: str) -> None:
+    """As the lists, the index and the audit do. Files for programs keep the verdict."""
+    told = samples.recorded(name)
+    recovered = told.model_copy(update={"result": told.result.model_copy(update={"finished": "2026-12-01T16:00:00Z"})})
+    for view, word, other in ((told, "unfinished", "aborted"), (recovered, "aborted", "unfinished")):
+        texts = renderings.formats(view)
+        assert f"<title>{word}: " in texts["html"]
+        assert f"**{word.capitalize()}, with residue** (exit status 5)" in texts["md"]
+        assert f"{word.upper()} WITH RESIDUE  exit 5" in texts["txt"]
+        assert f"An {word} run is not a pass." in plain(texts["html"])
+        assert f"An {other} run" not in plain(texts["html"])
+        assert view.result.model_dump(mode="json")["verdict"] == "aborted"
+        assert 'name="verdict" value="aborted"' in texts["xml"]

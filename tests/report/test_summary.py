@@ -9,7 +9,7 @@ from rich.console import Console
 
 from drillbook.findings import Finding
 from drillbook.judge.result import RunView, SuiteResult, Verdict
-from drillbook.report import suite_steps
+from drillbook.report import dead_runs, suite_steps
 from drillbook.report.figures import one_line, shown
 from drillbook.report.remarks import MARK, WHY
 from drillbook.report.rows import rows_of
@@ -153,7 +153,7 @@ def test_says_where_the_report_is() -> None:
 def test_the_verdict_is_the_last_line(name: str) -> None:
     view = samples.ALL[name]()
     last = renderings.printed(summary.summary(view), 300).splitlines()[-1]
-    assert last.split()[1] == str(view.result.verdict).upper().split()[0]
+    assert last.split()[1] == dead_runs.word_of(view.result).upper().split()[0]
     assert f"  exit {view.result.exit}  {one_line(view.result.drill)}: " in last
 
 

@@ -16,8 +16,8 @@ MISSED = "objective missed: "
 
 
 UNFINISHED = "unfinished"
-"""Word that lists, the index and the audit show in place of the verdict of a run whose controller died, until somebody recovers
-this run. After that, they show its verdict, and that it was recovered.
+"""Word that lists, the index, reports and the audit show in place of the verdict of a run whose controller died, until somebody
+recovers this run. After that, they show its verdict, and that it was recovered.
 """
 
 

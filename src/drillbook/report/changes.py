@@ -11,7 +11,7 @@ from drillbook.judge.comparison import FIGURES, LEAST_PART, LEAST_S, least_chang
 from drillbook.judge.result import Result, RunView
 from drillbook.judge.verdicts import Verdict
 from drillbook.language.lists import leading
-from drillbook.report import open_findings, remarks, rows
+from drillbook.report import dead_runs, open_findings, remarks, rows
 from drillbook.report.figures import bounded, count, figure, one_line, printed, rounded, seconds, took, utc
 from drillbook.report.markdown_syntax import escape, table
 from drillbook.report.objective_figures import alone_by, ends_with_sample
@@ -139,7 +139,7 @@ def _title(result: Result, new: FindingChange) -> str:
 
 
 def _rows(view: RunView, known: Comparison) -> Iterator[ChangeRow]:
-    verdict, names = str(view.result.verdict), _names(view)
+    verdict, names = dead_runs.word_of(view.result), _names(view)
     same = verdict == known.verdict
     yield ChangeRow("Verdict", one_line(known.verdict), verdict, "same" if same else "changed", not same)
     for target in known.targets:
@@ -202,7 +202,7 @@ def _gone(view: RunView) -> tuple[str, str]:
         return "absent", "gone"
     if rows.untouched(view.result):
         return "absent", NOT_TRIED
-    return "absent", f"not proven gone: {ended(view.result.verdict)}"
+    return "absent", f"not proven gone: {ended(dead_runs.word_of(view.result))}"
 
 
 def _goal(change: TargetChange) -> str:

@@ -1,5 +1,6 @@
-"""Unfinished runs that caused the refusal of later runs. The controller of an unfinished run died, or the run left changes
-that are not undone."""
+"""Unfinished runs: their word in reports, and the later runs that were refused because of them. The controller of an unfinished run
+died, or the run left changes that are not undone.
+"""
 
 from __future__ import annotations
 
@@ -7,13 +8,18 @@ from collections.abc import Callable, Iterable, Sequence
 
 from drillbook.findings import Finding
 from drillbook.judge.result import Result, RunView
-from drillbook.judge.verdicts import Verdict
+from drillbook.judge.verdicts import Verdict, shown
 from drillbook.report.figures import one_line
 from drillbook.sdk.run_names import drill_of
 
 CODE = "unfinished-run"
 RECOVER = "recover the unfinished run"
 """Description of the command that recovers an unfinished run."""
+
+
+def word_of(result: Result) -> str:
+    """Return the word for the verdict of a run in reports; see ``verdicts.UNFINISHED``."""
+    return shown(str(result.verdict), result.reason, result.finished)
 
 
 def in_the_way(findings: Iterable[Finding]) -> list[str]:

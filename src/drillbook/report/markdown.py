@@ -46,7 +46,7 @@ def render(view: RunView) -> str:
     result = view.result
     parts = [
         f"# {escape(result.title)}",
-        _verdict(str(result.verdict), wording.residue(result), result.exit),
+        _verdict(dead_runs.word_of(result), wording.residue(result), result.exit),
         *map(escape, _first(view)),
         "" if view.recoveries else escape(end_state.details(view)),
         escape(wording.explained(result)),

@@ -16,7 +16,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup, escape
 
 from drillbook.installation.program_name import as_called
-from drillbook.report import action_references, compiled_templates, figures, open_findings, remarks, wording
+from drillbook.report import action_references, compiled_templates, dead_runs, figures, open_findings, remarks, wording
 
 COMMAND, CODE = Markup('<code class="command">{}</code>'), Markup("<code>{}</code>")
 
@@ -187,6 +187,7 @@ def environment() -> Environment:
         "states": wording.STATES,
         "state_classes": wording.STATE_CLASSES,
         "explained": wording.explained,
+        "word_of": dead_runs.word_of,
         "filter_script": Markup(script),  # noqa: S704  our own file
         "filter_hash": base64.b64encode(hashlib.sha256(script.encode()).digest()).decode(),
     }

@@ -13,6 +13,7 @@ from drillbook.judge.verdicts import Verdict
 from drillbook.report import (
     canary_writes,
     consequences,
+    dead_runs,
     objective_findings,
     open_findings,
     rehearsal_results,
@@ -199,7 +200,7 @@ def rows_of(result: Result) -> list[ObjectiveRow]:
     return objective_rows(
         unproven_faults.brief_objectives(result),
         remarks.of_result(result),
-        result.verdict,
+        dead_runs.word_of(result),
     )
 
 

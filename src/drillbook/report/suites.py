@@ -11,7 +11,17 @@ from drillbook.findings import Finding, Severity
 from drillbook.journal.run_files import PAGE
 from drillbook.judge.result import RunView, SuiteResult
 from drillbook.judge.verdicts import Verdict
-from drillbook.report import headlines, lost_data, open_findings, rehearsal_results, residue_state, rows, tolerated, wording
+from drillbook.report import (
+    dead_runs,
+    headlines,
+    lost_data,
+    open_findings,
+    rehearsal_results,
+    residue_state,
+    rows,
+    tolerated,
+    wording,
+)
 from drillbook.report.figures import count, link, one_line
 from drillbook.report.remarks import RESERVED
 from drillbook.report.rows import ObjectiveRow
@@ -83,7 +93,7 @@ def _verdict(said: str, view: RunView | None) -> str:
     if view is None:
         return wording.NOT_VERIFIED if said == Verdict.PASSED else said
     doubted = rows.contradictions(view) or residue_state.doubts(view)
-    return wording.NOT_VERIFIED if doubted else str(view.result.verdict)
+    return wording.NOT_VERIFIED if doubted else dead_runs.word_of(view.result)
 
 
 def suite_sentence(members: Sequence[SuiteRow], *, probed: bool = True) -> str:

@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from drillbook.inventory.protection import DOCKER_LAB, LAB, is_protected
 from drillbook.judge.result import Objective, Result
 from drillbook.judge.verdicts import UNFINISHED, Verdict
-from drillbook.report import remarks
+from drillbook.report import dead_runs, remarks
 from drillbook.report.figures import against, figure, one_line
 from drillbook.report.objective_figures import ends_with_sample, in_run
 from drillbook.report.remarks import RESERVED, Remark
@@ -67,9 +67,9 @@ MET_OF = {MET: True, RESERVED: True, MISSED: False}
 """True for each state in which an objective was met, and False for the state in which it was missed. The key of each entry
 is the state.
 """
-STATE_CLASSES = {RESERVED: "unverified", NOT_VERIFIED: "unverified"}
+STATE_CLASSES = {RESERVED: "unverified", NOT_VERIFIED: "unverified", UNFINISHED: "failed"}
 """CSS classes of states in HTML pages. A state that is not listed has a class of the same name. An objective that was met with
-a reservation has the same colour as an objective that was not verified.
+a reservation has the same colour as an objective that was not verified, and an unfinished run has that of a failed one.
 """
 
 STEP_SHAPES = {
@@ -306,7 +306,7 @@ def explained(result: Result) -> str:
     if result.verdict is Verdict.FAILED:
         return _why_failed(result)
     if result.verdict is Verdict.ABORTED and result.reason:  # the sentence before says that and why it was stopped
-        return "An aborted run is not a pass."
+        return f"An {dead_runs.word_of(result)} run is not a pass."
     if result.verdict is Verdict.PASSED and (reserved := _reserved(result)):
         text = f"Every step succeeded, and every verification passed. {reserved}."
     if result.verdict is Verdict.PASSED and not result.objectives:

@@ -19,6 +19,7 @@ from drillbook.judge.result import Residue, RunView, SuiteResult
 from drillbook.report import (
     changes,
     clock_rows,
+    dead_runs,
     end_state,
     headlines,
     lost_data,
@@ -84,7 +85,7 @@ def ending(view: RunView) -> RenderableType:
         *_contradictions(rows.contradictions(view)),
         *_tolerated(view),
         Prose(Text("\n".join(filter(None, (headlines.sentence(view), end_state.sentence(view))))), 2),
-        _verdict(result.verdict, result.drill, result.title, wording.residue(result), result.exit),
+        _verdict(dead_runs.word_of(result), result.drill, result.title, wording.residue(result), result.exit),
     )
 
 
@@ -105,7 +106,7 @@ def line(view: RunView, findings: RenderableType | None = None) -> RenderableTyp
     shows how to undo these changes. ``findings``: lines about the findings; see ``FindingRoom``. Without it, all are shown in full.
     """
     result = view.result
-    text = state_text(str(result.verdict))
+    text = state_text(dead_runs.word_of(result))
     text.append(f" in {took(run_duration(view))}", style="dim")
     text.append(f", {lost}" if (lost := lost_data.allowed(result)) else "")
     text.append(f"  ! {said}" if (said := tolerated.summary(view)) else "", style="yellow")
@@ -118,7 +119,7 @@ def short_summary(view: RunView) -> RenderableType:
     and the findings."""
     result = view.result
     parts: list[RenderableType] = [
-        _verdict(result.verdict, result.drill, result.title, wording.residue(result), result.exit)
+        _verdict(dead_runs.word_of(result), result.drill, result.title, wording.residue(result), result.exit)
     ]
     if result.open_residue:  # the short summary has no list of next steps
         parts.append(Prose(Text(f"to undo the change: {program()} drill.recover {one_line(result.run)}"), 2, below=1))

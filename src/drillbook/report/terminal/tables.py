@@ -6,6 +6,7 @@ from rich import box
 from rich.table import Table
 from rich.text import Text
 
+from drillbook.judge.verdicts import UNFINISHED
 from drillbook.report import remarks, wording
 from drillbook.report.figures import one_line
 
@@ -16,6 +17,7 @@ COLOURS = {
     "refused": "cyan",
     "aborted": "magenta",
     "not run here": "yellow",
+    UNFINISHED: "red",
     "met": "green",
     remarks.RESERVED: "yellow",
     "missed": "red",
