@@ -44,15 +44,15 @@ SLOW = {
 ROWS = "rows of public.chunks in database"
 
 
-def drill(number, name, findings, verdict):
-    """Run of a slow drill. The drill that drops a table did not bring back all of its rows."""
+def drill(number, name, findings, verdict, writes=0):
+    """Run of a slow drill. The drill that drops a table did not bring back all of its rows, and lost this number of ``writes``."""
     facts = (
         {"inject.1": {REMOVED: {ROWS: 118816}}, "restore.1": {RESTORED: {ROWS: 118810}}} if name == "table-dropped" else {}
     )
     steps = [
         step.model_copy(update={"facts": {**step.facts, **facts.get(step.id, {})}}) for step in samples.passed().result.steps
     ]
-    rpo = SLOW["rpo"].model_copy(update={"lost_writes": 0}) if facts else SLOW["rpo"]
+    rpo = SLOW["rpo"].model_copy(update={"lost_writes": writes}) if facts else SLOW["rpo"]
     result = samples.result(
         run=f"20261201T1809{number}.846Z-{name}-6604",
         drill=name,
@@ -64,11 +64,13 @@ def drill(number, name, findings, verdict):
     return samples.view(result, routine=("routine-cache",) if name == "cache-lost" else None)
 
 
-def suite_of(findings, verdict=Verdict.PASSED, failed=7):
-    """Suite, and its runs. ``findings``: findings of each drill. ``failed``: number of drills with ``verdict``."""
+def suite_of(findings, verdict=Verdict.PASSED, failed=7, others=(), writes=0):
+    """Suite, and its runs. ``findings``: findings of each drill. ``failed``: number of drills with ``verdict``. ``others``: verdicts
+    of the drills after them. All other drills passed. ``writes``: see ``drill``."""
+    verdicts = [*[verdict] * failed, *others, *[Verdict.PASSED] * 7][:7]
     views = [
-        drill(at, name, found, verdict if at < 10 + failed else Verdict.PASSED)
-        for at, (name, found) in enumerate(zip(DRILLS, findings, strict=True), 10)
+        drill(at, name, found, ended, writes)
+        for at, (name, found, ended) in enumerate(zip(DRILLS, findings, verdicts, strict=True), 10)
     ]
     runs = [{"run": one.result.run, "drill": one.result.drill, "verdict": "passed", "folder": "x"} for one in views]
     exit_ = 0 if verdict is Verdict.PASSED else 1
@@ -91,25 +93,26 @@ def printed(suite, views):
     return [line.rstrip() for line in screen.file.getvalue().splitlines()]
 
 
+ENDED = "|".join(map(str, Verdict))
 SAME = [(LOST, FOUND[0], FOUND[1])] * 7
 OWN = [(LOST, FOUND[at], FOUND[at - 1]) if at < 2 else (FOUND[at], FOUND[at - 1], FOUND[at - 2]) for at in range(7)]
 
 
-@pytest.mark.parametrize(("verdict", "failed"), [(Verdict.PASSED, 0), (Verdict.FAILED, 7)])
+@pytest.mark.parametrize(
+    "others", [(), (Verdict.ABORTED,), (Verdict.INCONCLUSIVE,), (Verdict.ABORTED, Verdict.INCONCLUSIVE)]
+)
+@pytest.mark.parametrize("failed", range(8))
+@pytest.mark.parametrize("writes", [0, 1248])
 @pytest.mark.parametrize("findings", [[()] * 7, [(LOST,)] * 2 + [()] * 5, SAME, OWN], ids=["none", "two", "same", "own"])
-def test_a_slow_suite_with_many_findings_prints_at_most_60_lines(findings, verdict, failed):
-    suite, views = suite_of(findings, verdict, failed)
+def test_a_slow_suite_with_many_findings_prints_at_most_60_lines(findings, writes, failed, others):
+    suite, views = suite_of(findings, Verdict.FAILED if failed or others else Verdict.PASSED, failed, others, writes)
     lines = printed(suite, views)
     assert len(lines) <= 60, "\n".join(lines)
     assert max(map(len, lines)) <= 80, "\n".join(lines)
-    table = [
-        line
-        for line in lines
-        if line.startswith(tuple(f"  {name} " for name in DRILLS)) and re.search("passed|failed", line)
-    ]
+    table = [line for line in lines if line.startswith(tuple(f"  {name} " for name in DRILLS)) and re.search(ENDED, line)]
     assert len(table) == 7
     for row in table:
-        assert len([word for word in row.split() if word in "✓✗~?"]) == 4, "all figures of a drill are on its line"
+        assert len([word for word in row.split() if word in "✓✗~?■"]) == 4, "all figures of a drill are on its line"
         assert " 123 s " in row
     for view in views if any(findings) else ():
         heads = [line for line in lines if line.startswith(f"{view.result.drill}: ")]

@@ -14,7 +14,7 @@ from tests.report import samples
 def test_the_lost_writes_of_a_passed_run_are_allowed_by_its_rpo():
     result = samples.passed().result
     assert lost_data.lost(result) == "129 writes"
-    assert lost_data.allowed(result) == "129 writes lost (RPO 12.90 s of 2 min allowed)"
+    assert lost_data.allowed(result) == "129 writes lost (RPO 12.9 s of 2 min allowed)"
 
 
 @pytest.mark.parametrize(("number", "words"), [(0, "none"), (None, "")])

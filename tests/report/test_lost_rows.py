@@ -101,7 +101,7 @@ def test_the_property_in_junit_xml_says_for_which_tables_the_objective_is_met(lo
 def test_the_table_of_a_suite_explains_its_short_word_for_such_an_objective(lossy: RunView) -> None:
     suite, views = samples.suite()
     text = " ".join(renderings.printed(summary.suite_ending(suite, [lossy, *views[1:]]), 200).split())
-    assert f"~ not all data {SHORT_MARK}" in text
+    assert f"~ in part {SHORT_MARK}" in text
     assert f"{SHORT_MARK} data did not come back: RPO {OTHERS}" in text
 
 

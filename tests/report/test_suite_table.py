@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import re
 
+import pytest
+
 from drillbook.judge.result import Verdict
 from drillbook.report import suites
 from drillbook.report.remarks import MARK, SHORT_MARK, WHY
@@ -74,8 +76,8 @@ def test_each_sign_has_a_meaning_of_its_own_on_a_short_line():
     (unset,) = [line for line in lines if line.startswith("  objects-deleted ")]
     assert re.search(r" - +- +\u2713 1\.81 s$", unset), "not the loss of a drill that lost nothing"
     narrow = ending(drill("postgres-lost"), kept("cache-lost"), without_rpo("objects-deleted"), width=60)
-    first = narrow.index("  \u2713 met")
-    assert narrow[first + 1 : first + 3] == ["  ~ met with a reservation", "  - not measured: the drill sets no RPO"]
+    first = narrow.index("  \u2713 met   ~ met with a reservation")
+    assert narrow[first + 1] == "  - not measured: the drill sets no RPO", "as many meanings as have room share a line"
 
 
 def test_a_sign_that_the_table_lacks_has_no_meaning():
@@ -95,9 +97,10 @@ def test_rows_that_did_not_come_back_are_in_the_column_and_are_not_called_allowe
     steps = tuple(step.model_copy(update={"facts": {**step.facts, **facts.get(step.id, {})}}) for step in known.steps)
     lines = ending(drill("table-dropped", steps=steps))
     (row,) = [line for line in lines if line.startswith("  table-dropped ") and "passed" in line]
-    assert re.search(r"~ not all +\u2265 3 rows, ", row)
-    (rest,) = [line for line in lines if f"data {SHORT_MARK}{MARK}" in line]
-    assert lines.index(rest) == lines.index(row) + 1
+    assert re.search(rf"~ in part {SHORT_MARK}{MARK} +\u2265 3 +129 +\u2713 1\.81 s$", row)
+    heads = next(at for at, line in enumerate(lines) if line.startswith("  drill "))
+    assert re.search(r" rows +writes +detected$", lines[heads - 1])
+    assert re.search(r" RPO +lost +lost +by probe$", lines[heads])
     assert f"  {SHORT_MARK} data did not come back: RPO met, but not measured for restored tables" in lines
     assert "  \u2713 met" in lines, "no other RPO is met with a reservation"
     said = " ".join(" ".join(lines).split())
@@ -115,3 +118,45 @@ def test_a_missed_rpo_allows_no_loss():
     missed = samples.recorded("too_slow")
     assert "allowed" not in renderings.printed(summary.line(missed), 300)
     assert "allows" not in suites.suite_sentence(suites.suite_rows(*samples.suite())[1:])
+
+
+def counted(name, lost_rows, verdict=Verdict.PASSED):
+    """Drill that lost rows and writes of its canary."""
+    facts = {"inject.1": {REMOVED: {ROWS: 118816}}, "restore.1": {RESTORED: {ROWS: 118816 - lost_rows}}}
+    steps = [
+        step.model_copy(update={"facts": {**step.facts, **facts.get(step.id, {})}}) for step in samples.passed().result.steps
+    ]
+    return drill(name, steps=tuple(steps), verdict=verdict)
+
+
+@pytest.mark.parametrize("verdict", [Verdict.PASSED, Verdict.FAILED, Verdict.INCONCLUSIVE])
+def test_a_drill_that_lost_rows_and_writes_has_one_line_at_80_columns(verdict):
+    lines = ending(
+        counted("table-dropped", 6, verdict), drill("object-corrupted"), kept("objects-deleted"), counted("all-back", 0)
+    )
+    at = next(at for at, line in enumerate(lines) if line.startswith("  \u2500"))
+    assert [line.split()[0] for line in lines[at + 1 : at + 5]] == [
+        "table-dropped",
+        "object-corrupted",
+        "objects-deleted",
+        "all-back",
+    ]
+    table = lines[at + 1 : at + 5]
+    assert table[0].split("\u2265 ")[1].split()[:2] == ["6", "129"]
+    assert re.search(r" - +129 +\u2713 1\.81 s$", table[1]), "nothing counted the rows of this drill"
+    assert re.search(r" - +none +\u2713 1\.81 s$", table[2])
+    assert re.search(r" none +129 +\u2713 1\.81 s$", table[3])
+    heads = " ".join(" ".join(lines[:at]).split())
+    assert "rows" in heads
+    assert "writes" in heads
+    assert "- not measured: the drill does not ask for it" in " ".join(" ".join(lines).split())
+
+
+def test_a_failed_drill_that_lost_rows_does_not_say_that_it_lost_no_writes():
+    objectives = samples.passed().result.objectives
+    rpo = objectives["rpo"].model_copy(update={"lost_writes": 0})
+    failed = counted("table-dropped", 6, Verdict.FAILED)
+    failed = samples.view(failed.result.model_copy(update={"objectives": {**objectives, "rpo": rpo}}))
+    lines = ending(failed, counted("postgres-lost", 9))
+    (row,) = [line for line in lines if line.startswith("  table-dropped ") and "failed" in line]
+    assert re.search(r"\u2265 6 +\? ", row)

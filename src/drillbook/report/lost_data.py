@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from drillbook.findings import Finding
-from drillbook.judge.result import Result, RunView
+from drillbook.judge.result import Objective, Result, RunView
 from drillbook.judge.shortfall import OLDER
 from drillbook.judge.verdicts import Verdict
 from drillbook.report import canary_writes, open_findings
@@ -28,11 +28,24 @@ def _lost(result: Result, known: ObjectiveRow | None) -> str:
     rpo = result.objectives.get("rpo")
     if known is None or rpo is None or known.measured_s is None:
         return ""
-    writes = count(rpo.lost_writes, "write") if rpo.lost_writes else ""
-    if known.lost or writes:
-        return ", ".join(filter(None, (known.lost.removesuffix(" lost"), writes)))
+    if found := ", ".join(filter(None, (known.lost.removesuffix(" lost"), _writes(rpo)))):
+        return found
     whole = rpo.lost_writes == 0 and result.verdict is Verdict.PASSED and not known.uncounted
     return NONE if whole else ""
+
+
+def apart(result: Result) -> tuple[str, str]:
+    """Return the data that a run lost as two texts: data that did not come back, such as ``at least 3 rows``, and lost writes of the
+    canary, such as ``129 writes``. A text is empty if no such loss was found.
+    """
+    known, rpo = row_of(result, "rpo"), result.objectives.get("rpo")
+    if known is None or rpo is None or known.measured_s is None:
+        return "", ""
+    return known.lost.removesuffix(" lost"), _writes(rpo)
+
+
+def _writes(rpo: Objective) -> str:
+    return count(rpo.lost_writes, "write") if rpo.lost_writes else ""
 
 
 def allowed(result: Result) -> str:

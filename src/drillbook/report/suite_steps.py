@@ -27,8 +27,8 @@ MOST_REMEDIES = 2
 """Largest number of different remedies in a terminal, if the suite passed. If there are more, one is shown, and the suggestion to
 read the report names the other drills."""
 FEW_DRILLS = 2
-"""Number of drills that are always repeated one by one. If there are more with the same remedy, or if most drills of the suite did
-not pass, the suite is repeated."""
+"""Number of drills that are repeated one by one. If there are more with the same remedy, or if more did not pass, the suite is
+repeated. A report shows the commands of up to half of the drills, and a terminal those of one drill of a large suite with remedies."""
 
 
 def in_suite(suite: SuiteResult, views: Sequence[RunView]) -> list[tuple[str, str]]:
@@ -44,7 +44,7 @@ def in_suite(suite: SuiteResult, views: Sequence[RunView]) -> list[tuple[str, st
     groups = _groups(views)[:MOST_DRILLS]
     steps = [
         *_left(program, views),
-        *_to_do(program, suite, views, option, groups),
+        *_to_do(program, suite, views, option, groups, few=min(MOST_DRILLS, max(FEW_DRILLS, len(views) // 2))),
         *proofs(views),
         *in_own_inventory(views),
     ]
@@ -64,9 +64,16 @@ def after_suite(program: str, suite: SuiteResult, views: Sequence[RunView], inve
     most = MOST_REMEDIES if suite.verdict is Verdict.PASSED else 1
     shown = groups if len(groups) <= most else groups[:1]
     others = [view for group in groups[len(shown) :] for view in group]
-    also = f", also the remedies for {open_findings.named([view.result.drill for view in others])}" if others else ""
+    also = f", also the remedies for {_others(others)}" if others else ""
     steps = [*_left(program, views), (f"read the report{also}", f"{program} report.open")]
-    return [*steps, *_to_do(program, suite, views, on(inventory), shown), *_proofs_in_brief(views)]
+    few = 1 if shown and len(views) > MOST_DRILLS else FEW_DRILLS
+    return [*steps, *_to_do(program, suite, views, on(inventory), shown, few=few), *_proofs_in_brief(views)]
+
+
+def _others(views: Sequence[RunView]) -> str:
+    """Return the names of a few drills, or the number of many."""
+    many = len(views) > FEW_DRILLS
+    return f"{len(views)} other drills" if many else open_findings.named([view.result.drill for view in views])
 
 
 def grouped(steps: Iterable[tuple[str, str]]) -> list[tuple[str, list[str]]]:
@@ -75,12 +82,13 @@ def grouped(steps: Iterable[tuple[str, str]]) -> list[tuple[str, list[str]]]:
 
 
 def _to_do(
-    program: str, suite: SuiteResult, views: Sequence[RunView], option: str, groups: Sequence[Sequence[RunView]]
+    program: str, suite: SuiteResult, views: Sequence[RunView], option: str, groups: Sequence[Sequence[RunView]], *, few: int
 ) -> list[tuple[str, str]]:
-    """Return the suggestions that the terminal and the report of a suite have in common. ``groups``: see ``_groups``."""
+    """Return the suggestions that the terminal and the report of a suite have in common. ``groups``: see ``_groups``. ``few``: number
+    of drills that are repeated one by one; if more did not pass, the suite is repeated."""
     whole = f"{program} drill {one_line(suite.suite)}{option}"
     repeated = _not_passed(program, views, option)
-    many = len(repeated) > min(MOST_DRILLS, max(FEW_DRILLS, len(views) // 2))
+    many = len(repeated) > few
     steps = [] if many else repeated
     steps += [step for group in groups for step in _of_findings(program, group, option, whole)]
     again = f"{AFTER_CORRECTION}, repeat the suite" if many else SUITE_AGAIN

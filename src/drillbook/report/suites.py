@@ -26,6 +26,9 @@ from drillbook.report.figures import count, link, one_line
 from drillbook.report.remarks import RESERVED
 from drillbook.report.rows import ObjectiveRow
 
+FEW_NAMES = 2
+"""Number of drills that a text beside the table of the drills names. More drills are only counted."""
+
 
 @dataclass(frozen=True, slots=True)
 class SuiteRow:
@@ -104,19 +107,19 @@ def suite_sentence(members: Sequence[SuiteRow], *, probed: bool = True) -> str:
     ``probed``: True to name also the drills whose fault was detected only by their own probe, and not by an alert. The caller
     passes False if it also prints a table of the drills, because the table shows these detections, and the marks of
     reservations. In this table, an exclamation mark stands beside each drill with open findings. The sentences then explain
-    this mark.
+    this mark, and count the drills if there are more than ``FEW_NAMES``.
     """
     verdicts = [row.verdict for row in members]
     order = [*map(str, Verdict), *sorted(set(verdicts) - set(map(str, Verdict)))]
     counts = [f"{verdicts.count(verdict)} {one_line(verdict)}" for verdict in order if verdict in verdicts]
     text = f"{count(len(verdicts), 'drill')}: {', '.join(counts) or 'none ran'}."
     if found_in := suite_findings(members):
-        where = open_findings.named([row.drill for row, _ in found_in])
+        where = _named([row.drill for row, _ in found_in], members, probed=probed)
         mark = "" if probed else " (!)"
         graded = ", ".join(open_findings.counts([finding for _, finding in found_in]))
         text += f" Open findings{mark}: {graded}, in {where}{_low(members)}."
     if lossy := [row.drill for row in members if row.view and lost_data.allowed(row.view.result)]:
-        text += f" Data lost, less than the RPO allows: {open_findings.named(lossy)}."
+        text += f" Data lost, less than the RPO allows: {_named(lossy, members, probed=probed)}."
     for key, name in wording.SHORT.items():
         reserved = [(row, goal) for row in members for goal in row.objectives if _reserved(goal, key)]
         for said in dict.fromkeys(goal.said for _, goal in reserved if probed or goal.lost):
@@ -124,6 +127,14 @@ def suite_sentence(members: Sequence[SuiteRow], *, probed: bool = True) -> str:
             text += f" {name} {said}: {open_findings.named(drills)}."
     names = [row.drill for row in members if probed and any(objective.by_probe for objective in row.objectives)]
     return text + (f" {wording.PROBE_DETECTION}, which proves no alerting: {open_findings.named(names)}." if names else "")
+
+
+def _named(drills: Sequence[str], members: Sequence[SuiteRow], *, probed: bool) -> str:
+    """Return the names of ``drills``, or their number if the names are in a table beside the text; see ``suite_sentence``."""
+    number = len(dict.fromkeys(drills))
+    if probed or number <= FEW_NAMES:
+        return open_findings.named(drills)
+    return f"{number} of {count(len(members), 'drill')}" if number < len(members) else f"all {count(number, 'drill')}"
 
 
 def _reserved(goal: ObjectiveRow, key: str) -> bool:
