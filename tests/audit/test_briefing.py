@@ -186,6 +186,7 @@ def test_a_failed_drill_that_lost_data_stays_failed_beside_a_passed_one(tmp_path
 def test_a_failed_drill_names_the_missed_objective_before_its_text_is_cut():
     lost = ("Acknowledged writes were lost", "Less data came back than the fault removed")
     text = f"table-dropped-at-night in lab ended failed on 2026-12-01: objective missed: RTO (1 high finding, {', '.join(lost)})"
+    text += "; it has never passed in this environment"
     alert = Alert(text, "", about="table-dropped-at-night in lab", lost=lost, missed="RTO")
     assert briefing.brief(alert).startswith(
         "table-dropped-at-night in lab ended failed on 2026-12-01 (RTO missed), and lost data (Acknowledged writes were lost"
@@ -286,7 +287,7 @@ def test_changes_that_another_run_left_have_the_day_of_this_run(tmp_path):
 def test_a_text_is_cut_at_the_end_of_a_clause():
     lost = "Acknowledged writes were lost"
     text = f"postgres-lost in lab ended aborted on 2026-12-01: {CONTROLLER_DIED} (1 high finding, {lost})"
-    alert = Alert(text + " and more", "", about="postgres-lost in lab", severity="high", lost=(lost,))
+    alert = Alert(f"{text} and a further finding", "", about="postgres-lost in lab", severity="high", lost=(lost,))
     assert briefing.brief(alert) == (
         f"postgres-lost in lab lost data ({lost}); ended aborted on 2026-12-01: {CONTROLLER_DIED}\N{HORIZONTAL ELLIPSIS}"
     )

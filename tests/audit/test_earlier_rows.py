@@ -37,9 +37,7 @@ def test_rows_of_earlier_runs_are_an_alert_beside_a_later_passed_run(book):
     book.run("2026-02-10T10:00:00", text=DRILL).good().close()
     audit = audited(book)
     (alert,) = of_sample(audit)
-    assert alert.text == (
-        "sample in lab lost data in 2 earlier runs, by their reports: at least 7 rows lost, at least 18 rows lost"
-    )
+    assert alert.text == ("sample in lab lost data in 2 earlier runs: at least 7 rows lost, at least 18 rows lost")
     assert (alert.when, alert.run, alert.lost) == (AT_ONCE, newest.id, ("in 2 earlier runs",))
     assert alert.step.startswith("enter the missing data again")
     for page in (html.render(audit), markdown.render(audit).replace("\\", ""), summary.render(audit)):
@@ -52,7 +50,10 @@ def test_they_are_told_beside_the_loss_of_the_newest_run(book):
     died_with_loss(book, 1)
     book.run("2026-02-10T10:00:00", drill="sample", text=DRILL).lossy().close()
     page = plain(summary.render(audited(book)))
-    assert "in 1 earlier run" in page.partition("Needs attention")[2].partition("When:")[0]
+    assert (
+        "; lost data in 1 earlier run\N{HORIZONTAL ELLIPSIS}; its RPO"
+        in page.partition("Needs attention")[2].partition("When:")[0]
+    )
 
 
 @pytest.mark.parametrize("passed", [0, 2])

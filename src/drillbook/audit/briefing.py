@@ -32,7 +32,7 @@ from drillbook.report.folders import begun
 from drillbook.report.open_findings import GRAVE
 from drillbook.report.shortened import shortened
 
-MOST_TEXTS, MOST_LETTERS = 3, 165
+MOST_TEXTS, MOST_LETTERS = 3, 185
 """Two limits for one alert: number of drills that the alert names, and number of characters in its text."""
 LAST = NOT_AT_ONCE + 2
 """Place, in the order of ``urgency``, of the alerts that a page may leave out."""
@@ -96,15 +96,20 @@ def hidden(alerts: Sequence[Alert]) -> str:
 def brief(alert: Alert) -> str:
     """Return the text of ``alert``, shortened for the page. Lost data is told first if it would be cut off otherwise, and only the
     verdict and the missed objectives stand before it."""
-    text = shortened(alert.text, MOST_LETTERS, whole_words=True)
-    if all(title in text for title in alert.lost):
-        return text
-    lost = f"lost data ({'; '.join(alert.lost)})"
-    told = f"{alert.about} {lost}; {alert.text.removeprefix(f'{alert.about} ')}"
+    text = alert.text
+    cut = [title for title in alert.lost if title not in shortened(text, MOST_LETTERS, whole_words=True)]
+    told = (text, _with_lost(alert, cut), _with_lost(alert, alert.lost)) if cut else (text,)
+    short = [shortened(each, MOST_LETTERS, whole_words=True) for each in told]
+    return next((each for each in short if all(title in each for title in alert.lost)), short[-1])
+
+
+def _with_lost(alert: Alert, titles: Sequence[str]) -> str:
+    """Return the text of ``alert`` with the ``titles`` of its findings about lost data before the reason of the verdict."""
+    lost = f"{LOST} ({'; '.join(titles)})"
     if alert.missed:
         verdict, _, reason = alert.text.partition(": ")
-        told = f"{verdict} ({alert.missed} missed), and {lost}; {reason}"
-    return shortened(told, MOST_LETTERS, whole_words=True)
+        return f"{verdict} ({alert.missed} missed), and {lost}; {reason}"
+    return f"{alert.about} {lost}; {alert.text.removeprefix(f'{alert.about} ')}"
 
 
 def _worst(known: Sequence[Alert]) -> str:
@@ -140,19 +145,28 @@ def _with_state(audit: Audit, alert: Alert) -> Alert:
 
 def _joined(first: Alert, second: Alert) -> Alert:
     """Join two alerts about the same drill to one. Normally the joined text is the text of ``first``, then the text of
-    ``second``. There is one exception: ``second`` is about the verdict of a run. Then the joined text is this verdict without
-    its reason, except that the controller died or who stopped the run, and after it the text of ``first``, with the day of its run
-    if this is another run. The next step is that of ``first``.
+    ``second``. There are two exceptions: ``second`` is about the verdict of a run, or ``first`` is, and ``second`` about data that
+    earlier runs lost. Then the joined text is this verdict without its reason, except that the controller died or who stopped the
+    run, and after it the text of the other alert, with the day of its run if ``second`` is another run. The next step is that of
+    ``first``.
     """
-    verdict, _, reason = second.text.partition(": ")
-    verdict += ", because its controller died" if reason.startswith(DIED) else ""
-    verdict += f", stopped by {stop[1]}" if (stop := _STOPPED.match(reason)) else ""
+    verdict = _verdict(second)
     text = f"{first.text}; {second.text.removeprefix(f'{second.about} ')}"
+    if first.topic is Topic.RUN_AGAIN and second.text.startswith(f"{first.about} {LOST} "):
+        text = f"{_verdict(first)}; {second.text.removeprefix(f'{second.about} ')}"
     if second.topic is Topic.RUN_AGAIN and verdict.startswith(second.about):
         other = f"its run of {begun(first.run)[:10]} " if first.run not in ("", second.run) else ""
         text = f"{verdict}; {other}{first.text.removeprefix(f'{first.about} ')}"
     lost = tuple(dict.fromkeys((*first.lost, *second.lost)))
     return replace(first, text=text, run=first.run or second.run, severity=_worst([first, second]), lost=lost)
+
+
+def _verdict(alert: Alert) -> str:
+    """Return the verdict in the text of an alert about a run, without its reason, but with the death of its controller, or who
+    stopped it."""
+    verdict, _, reason = alert.text.partition(": ")
+    verdict += ", because its controller died" if reason.startswith(DIED) else ""
+    return verdict + (f", stopped by {stop[1]}" if (stop := _STOPPED.match(reason)) else "")
 
 
 def _with_one_for_all(shown: Sequence[Alert], *, lossy: bool = False) -> list[Alert]:

@@ -30,7 +30,6 @@ def alerts(audit: Audit, owners: dict[tuple[str, str], str]) -> Iterator[Alert]:
         lossy = superseded(runs, lambda run: run.lost, lambda run: run.verdict == Verdict.PASSED)
         if lossy and not retired.covering(audit.retired, drill, environment):
             about, lost = drill_key(drill, environment), f"in {count(len(lossy), 'earlier run')}"
-            reports = "its report" if len(lossy) == 1 else "their reports"
-            text = f"{about} lost data {lost}, by {reports}: {listed([run.lost for run in lossy], MOST_LOSSES)}"
+            text = f"{about} lost data {lost}: {listed([run.lost for run in lossy], MOST_LOSSES)}"
             who = owner_of(owners, environment, drill)
             yield Alert(text, STEP, who, AT_ONCE, lossy[0].run, about, Topic.FINDINGS, lost=(lost,))

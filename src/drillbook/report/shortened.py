@@ -40,7 +40,7 @@ def shortened(text: str, most: int, *, whole_words: bool = False) -> str:
         kept = words.rstrip(",;:(")
     if whole_words and not end and (whole := _CLAUSES.match(kept)) and len(whole[1]) >= room // 2:
         kept = whole[1]
-    return f"{kept.rstrip()}…{end}"
+    return f"{kept.rstrip(' ,;:(' if whole_words else None)}…{end}"
 
 
 def _last_part(url: re.Match[str]) -> str:
