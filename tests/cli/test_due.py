@@ -376,7 +376,7 @@ def test_a_narrow_table_shows_the_marks_of_the_last_run_beside_the_state(width, 
     assert ("last run" in lines[0]) == (width == 150)
     assert line in lines[1]
     assert lines[1].count("‖") == 1
-    assert "passed, but with no routine backup: ‖" in " ".join(lines)
+    assert "‖ passed, but restored a backup taken by a drill or during one" in " ".join(lines)
 
 
 def test_a_drill_that_never_ran_is_not_red_beside_one_that_did_not_pass():
@@ -454,6 +454,14 @@ def test_a_long_table_of_drills_that_are_all_fine_is_one_line():
         "not listed: 20 ok (first due: fine-0 in 10 d); all: drillbook drill.due --all",
         "20 schedules: 20 ok",
     ]
+
+
+def test_the_rest_of_a_long_table_names_the_drill_that_restored_no_routine_backup():
+    routine = DueRow(
+        State.OK, "cache", "routine-cache", "lab", passed=AT, until_due_s=6 * 864e2, last_verdict="passed", last_marks="‖"
+    )
+    text = " ".join(" ".join(printed([*MANY[:12], routine, *MANY[-2:]], 80)).split())
+    assert "1 ok with no routine backup (first due: routine-cache in 6 d), 2 ok (first due: fine-18 in 10 d); all: " in text
 
 
 @pytest.mark.parametrize("task", ["drill.due", "drill.list"])

@@ -86,7 +86,7 @@ def test_only_a_run_with_a_reservation_costs_the_import_of_the_remarks(shelf, ow
 
 
 NO_ROUTINE = (
-    "passed, but with no routine backup: ‖ an earlier run of a drill took the restored backup, or ran when it was taken. "
+    "‖ passed, but restored a backup taken by a drill or during one: proves no routine backup. "
     "Repeat the drill after the next routine backup."
 )
 

@@ -34,7 +34,12 @@ def test_what_is_fine_is_left_out_of_a_long_list_although_there_is_room():
 
 def test_what_is_left_out_is_counted_by_its_state():
     out = Console(file=io.StringIO(), width=100)
-    print_rest([Entry(1, "due"), Entry(9, "passed", fine=True), Entry(9, "passed", fine=True)], "drill.due", out, "all well")
+    print_rest(
+        [Entry(1, "due"), Entry(9, "passed", fine=True), Entry(9, "passed", fine=True)],
+        "drill.due",
+        out,
+        {"passed": "all well"},
+    )
     print_rest([], "drill.due", out)
     assert out.file.getvalue().splitlines() == ["not listed: 1 due, 2 passed (all well); all: drillbook drill.due --all"]
 

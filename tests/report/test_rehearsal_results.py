@@ -187,7 +187,8 @@ def stored(*, inject=False):
 def test_a_restore_of_a_stored_backup_without_a_fault_tells_the_backup_and_its_age():
     told = stored()
     sentence = (
-        "The backup was restored in 8.60 s; 25 min 5 s of data would be lost, with a backup that the drill nightly took."
+        "The backup was restored in 8.60 s; 25 min 5 s of data would be lost, with a backup that the drill nightly took, "
+        "so no routine backup was proven, and this is not the age of one."
     )
     for text in (renderings.printed(summary.ending(told)), *renderings.formats(told).values()):
         assert sentence in plain(text)
@@ -201,7 +202,10 @@ def test_a_restore_of_a_stored_backup_without_a_fault_tells_the_backup_and_its_a
     assert reason == rehearsal_results.EXACT_LOSS
     for text in (html.render(told), markdown.render(told)):
         assert rehearsal_results.EXACT_LOSS in plain(text), "every number has its error, or the reason why it has none"
-    assert origin == "The run restored a backup that the drill nightly took, so this is not the age of a routine backup."
+    assert (
+        origin
+        == "The run restored a backup that the drill nightly took, so no routine backup was proven, and this is not the age of one."
+    )
     listed = plain(index.render([index.entry(told.result.model_dump(mode="json", by_alias=True))]))
     assert "would be lost (no sampling error), with a backup that the drill nightly took; no RPO" in listed
     assert [row.clock.key for row in clock_rows.clock_rows(told.result)] == ["restore", "waiting"]

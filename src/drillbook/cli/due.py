@@ -42,6 +42,8 @@ MOST_UNSCHEDULED = 3
 """Largest number of drills without a schedule that the short list names. Further drills are only counted."""
 MOST_UNPROVEN = 6
 """Largest number of services without a proven restore that the short list names. Further services are only counted."""
+NOT_ROUTINE = f"{State.OK} with no routine backup"
+"""Word for drills that are `ok`, but restored no routine backup, and for their number."""
 STYLES = {
     State.OVERDUE: "bold red",
     State.NEVER: "bold red",
@@ -103,7 +105,7 @@ def _print(
         shown, rest = short_list.short(rows, _entries(rows, out.width), everything=everything, most=most)
         with out.capture() as above:
             _print_tables(shown, out)
-            short_list.print_rest(rest, "drill.due", out, _soonest(rows) if any(entry.fine for entry in rest) else "")
+            short_list.print_rest(rest, "drill.due", out, _soonest([row for row in rows if row not in shown]))
             reservation_marks.print_legend((row.last_marks for row in shown), out)
         text = above.get() + below.get()
         if everything or text.count("\n") < short_list.height(out):
@@ -172,17 +174,22 @@ def _entry(row: DueRow, lines: int) -> short_list.Entry:
     if due_steps.is_kept_by_older_run(row):
         return short_list.Entry(due.URGENCY[State.DUE], f"{row.state} (last run {row.last_verdict})", lines)
     if row.state is State.OK and reservation_marks.is_repeated(row.last_marks):
-        return short_list.Entry(due.URGENCY[row.state], f"{row.state} with no routine backup", lines)
+        return short_list.Entry(due.URGENCY[row.state], NOT_ROUTINE, lines)
     return short_list.Entry(due.URGENCY[row.state], row.state, lines, row.state is State.OK)
 
 
-def _soonest(rows: Sequence[DueRow]) -> str:
-    """Find the row that is due first among the rows with the state ``ok``, without those that must run again. Return a text
-    with the name of its drill or suite, and the time until it is due.
+def _soonest(rows: Sequence[DueRow]) -> dict[str, str]:
+    """Return a text with the drill or suite of ``rows`` that is due first, and the time until it is due: one for those that are
+    `ok`, and one for those of them that restored no routine backup. The key is the word with which the line counts them.
     """
-    fine = [row for row in rows if row.state is State.OK and not short_list.next_step(row.last_verdict, row.state)]
-    row = min(fine, key=lambda row: row.until_due_s)
-    return f"first due: {_drill(row).plain} {until(row).plain}"
+    first: dict[str, DueRow] = {}
+    for row in sorted(rows, key=lambda row: row.until_due_s):
+        first.setdefault(_entry(row, 1).word, row)
+    return {
+        word: f"first due: {_drill(first[word]).plain} {until(first[word]).plain}"
+        for word in (State.OK, NOT_ROUTINE)
+        if word in first
+    }
 
 
 def _print_tables(rows: Sequence[DueRow], out: Console) -> None:

@@ -25,9 +25,9 @@ from drillbook.judge.result import RunView, SuiteResult
 from drillbook.report.figures import one_line
 from drillbook.report.next_steps import (
     age_of_routine,
-    first_remedy,
     in_permitted,
     next_steps,
+    on_terminal,
     other_inventory,
     other_runs,
     with_remedy,
@@ -162,8 +162,7 @@ class Teller:
             return
         self._finish()
         self.say(summary.details(view, report, brief=self.manner is Manner.BRIEF))
-        steps = self._next(view, newest=newest)
-        self.say(shown_steps(with_remedy(view, steps) if first_remedy(view)[0] else steps))
+        self.say(shown_steps(on_terminal(view, self._next(view, newest=newest))))
         self.say(Text())
         self.say(summary.ending(view))
 

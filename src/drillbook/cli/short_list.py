@@ -5,7 +5,7 @@ important entries, and the number of entries that are left out.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from math import ceil
 from typing import TYPE_CHECKING, TypeVar
@@ -166,12 +166,14 @@ def short(
     return [pairs[place][0] for place in sorted(chosen[:number])], [pairs[place][1] for place in chosen[number:]]
 
 
-def print_rest(rest: Sequence[Entry], task: str, out: Console, more: str = "") -> None:
+def print_rest(rest: Sequence[Entry], task: str, out: Console, more: Mapping[str, str] | None = None) -> None:
     """Print one line about the entries ``rest``, which the list leaves out. The line contains the number of entries in each
-    state, and the command that lists all entries. Print nothing if ``rest`` is empty. ``more``: text about the entries that
-    need no action (``fine``).
+    state, and the command that lists all entries. Print nothing if ``rest`` is empty. ``more``: text beside the number of
+    entries with the same ``word``, for some of these words.
     """
     if rest:
-        counted = ", ".join(f"{number} {word}" for word, number in Counter(entry.word for entry in rest).items())
-        text = f"not listed: {counted}{f' ({more})' if more else ''}; all: {program()} {task} --all"
+        numbers = Counter(entry.word for entry in rest)
+        told = {word: f" ({text})" for word, text in (more or {}).items()}
+        counted = ", ".join(f"{number} {word}{told.get(word, '')}" for word, number in numbers.items())
+        text = f"not listed: {counted}; all: {program()} {task} --all"
         out.print(Prose(Text(text, style="dim")))

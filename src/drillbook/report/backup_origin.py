@@ -10,7 +10,7 @@ from drillbook.report.figures import one_line
 from drillbook.report.restore_steps import Told, restores
 from drillbook.sdk.run_names import drill_of
 
-NO_ROUTINE_AGE = "so this is not the age of a routine backup"
+NOT_PROVEN = "so no routine backup was proven, and this is not the age of one"
 
 
 def taken_by_drill(steps: Sequence[Told]) -> str:
@@ -55,12 +55,10 @@ def not_routine(steps: Sequence[Told]) -> str:
     return texts[0] if texts and all(texts) else ""
 
 
-def repetition(steps: Sequence[Told]) -> str:
-    """Return the next step that repeats a drill with these ``steps``. Before the next routine backup, it would restore the same
-    backup again, if this one was taken while a drill ran.
-    """
-    during = any(map(taken_during, restores(steps)))
-    return f"repeat the drill{' after the next routine backup' if during else ''}"
+def during_drill(steps: Sequence[Told]) -> bool:
+    """Return True for a run that restored a backup which was taken while a drill ran. Before the next routine backup, the drill
+    would restore the same backup again."""
+    return any(map(taken_during, restores(steps)))
 
 
 def _by_drill(drill: str) -> str:

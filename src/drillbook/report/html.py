@@ -126,10 +126,11 @@ def _record(view: RunView) -> dict[str, Any]:
 
 
 def _first(view: RunView) -> dict[str, Any]:
-    """Return the content before the figures: duration, end, state at the end of the run, retries and allowed failures, owner,
-    next commands, changes since the last run, findings before a recovery, and recoveries.
+    """Return the content before the figures: words beside the verdict, duration, end, state at the end of the run, retries
+    and allowed failures, owner, next commands, changes since the last run, findings before a recovery, and recoveries.
     """
     return {
+        "beside_verdict": rehearsal_results.beside_verdict(view.result),
         "course": course(view),
         "ended": ends(view),
         "earlier_findings": earlier_findings.sentence(view),

@@ -11,7 +11,7 @@ from drillbook.judge.result import Objective
 from drillbook.judge.verdicts import UNFINISHED, Verdict
 from drillbook.report import open_findings, rehearsal_results
 from drillbook.report.earlier_losses import Loss, told
-from drillbook.report.remarks import EARLIER_MARK, NO_ROUTINE, Remark
+from drillbook.report.remarks import Remark
 from drillbook.report.rows import ObjectiveRow
 
 RUNNING = "running"
@@ -72,8 +72,7 @@ class IndexEntry:
     @property
     def not_routine(self) -> str:
         """Sign and words beside the verdict of a rehearsal that passed, but restored no routine backup. Otherwise empty."""
-        marked = self.verdict == Verdict.PASSED and self.rehearsed is not None and self.rehearsed.mark == EARLIER_MARK
-        return f"{EARLIER_MARK} {NO_ROUTINE}" if marked else ""
+        return self.rehearsed.at_verdict if self.verdict == Verdict.PASSED and self.rehearsed is not None else ""
 
     @property
     def left(self) -> bool:

@@ -46,7 +46,7 @@ def render(view: RunView) -> str:
     result = view.result
     parts = [
         f"# {escape(result.title)}",
-        _verdict(dead_runs.word_of(result), wording.residue(result), result.exit),
+        _verdict(dead_runs.word_of(result), wording.residue(result), result.exit, rehearsal_results.beside_verdict(result)),
         *map(escape, _first(view)),
         "" if view.recoveries else escape(end_state.details(view)),
         escape(wording.explained(result)),
@@ -133,8 +133,9 @@ def _suite_findings(view: RunView, findings_of: Callable[[Result], list[Finding]
     return [f"Owner: {escape(said)}." if said else "The drill has no owner.", *(["\n".join(findings)] if findings else [])]
 
 
-def _verdict(verdict: str, residue: str, status: int) -> str:
-    return f"**{verdict.capitalize()}{f', with {residue}' if residue else ''}** (exit status {status})"
+def _verdict(verdict: str, residue: str, status: int, beside: str = "") -> str:
+    word = f"**{verdict.capitalize()}{f', with {residue}' if residue else ''}**"
+    return f"{word}{f' {beside}' if beside else ''} (exit status {status})"
 
 
 def _tolerated(view: RunView) -> list[str]:

@@ -14,7 +14,7 @@ from drillbook.installation.program_name import NEUTRAL
 from drillbook.judge.result import Result, RunView, StepResult
 from drillbook.judge.verdicts import Verdict
 from drillbook.plan.permitted import FORBIDDEN
-from drillbook.report import action_references, backup_origin, dead_runs, held_locks, open_findings
+from drillbook.report import action_references, backup_origin, dead_runs, held_locks, open_findings, rehearsal_results
 from drillbook.report.figures import one_line
 from drillbook.report.remarks import MARK, RECENT_MARK, RESERVED
 from drillbook.report.remedies import CLOSED_BY, before_repeat, first_instruction
@@ -32,6 +32,7 @@ NO_ROUTINE = "the lab keeps no routine backups of {service}"
 SEE_AGE = "see the age of a routine backup of {service}"
 SEE_LATER = "after the next routine backup of {service}, see its age"
 """Replaces ``SEE_AGE`` if servers write their own backups: the newest backup is then one that the server wrote for the drill."""
+REPEAT_LATER = "repeat the drill after the next routine backup"
 OWN_INVENTORY = "NAME"
 """Placeholder for the name of an inventory of the team, in a command for it."""
 _PERMITTED = re.compile(r"(.+?): `(?:drillbook|invoke) (drill [^`]+)`")
@@ -251,8 +252,22 @@ def with_remedy(view: RunView, steps: Sequence[tuple[str, str]]) -> list[tuple[s
     others = [step for step in steps if step[1] != again]
     if closing:
         return [_log_restore(view, f"{first}{closing}"), ("then repeat the drill", again), *others]
-    repeat = backup_origin.repetition(result.last_steps)
+    repeat = REPEAT_LATER if _is_repeated_later(result) else "repeat the drill"
     return [(f"{first}; then repeat the drill", again), *others] if first else [*others, (repeat, again)]
+
+
+def on_terminal(view: RunView, steps: Sequence[tuple[str, str]]) -> list[tuple[str, str]]:
+    """Return the suggestions of ``with_remedy`` for the terminal. It has no room for the repetition of a drill that passed, unless
+    there is a remedy, or the drill restored no routine backup.
+    """
+    if first_remedy(view)[0] or (view.result.verdict is Verdict.PASSED and _is_repeated_later(view.result)):
+        return with_remedy(view, steps)
+    return list(steps)
+
+
+def _is_repeated_later(result: Result) -> bool:
+    """Return True if the drill should be repeated after the next routine backup, because it restored no routine backup."""
+    return backup_origin.during_drill(result.last_steps) or bool(rehearsal_results.beside_verdict(result))
 
 
 def first_remedy(view: RunView) -> tuple[str, str]:

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from drillbook.judge.result import Result, StepResult
+from drillbook.judge.verdicts import Verdict
 from drillbook.report import backup_origin, remarks
 from drillbook.report.figures import count, figure, one_line, readable, size, took, utc
 from drillbook.report.markdown_syntax import prose, table
@@ -97,6 +98,11 @@ class Brief:
     mark: str = ""
     """Mark to show where there is no room for the words of ``taken``. It is empty if ``taken`` is empty."""
 
+    @property
+    def at_verdict(self) -> str:
+        """Sign and words beside the verdict *passed*, if the restored backup is no routine backup. Otherwise empty."""
+        return remarks.AT_VERDICT if self.mark == remarks.EARLIER_MARK else ""
+
     def listed(self, key: str) -> str:
         """Return the text that lists of runs show in place of the objective ``key``, because a rehearsal has no objectives.
         The text contains the measured figure and an explanation of the figure.
@@ -127,6 +133,12 @@ def brief(steps: Sequence[remarks.Step | StepResult], started: str, *, broken: b
     measured = known.get(MEASURE, {})
     mark = remarks.RECENT_MARK if recent else remarks.EARLIER_MARK if earlier else ""
     return Brief(restored, loss(measured) or NOT_MEASURED, unsampled(measured), recent or earlier, mark)
+
+
+def beside_verdict(result: Result) -> str:
+    """Return the sign and words beside the verdict of a rehearsal that passed, but restored no routine backup. Otherwise empty."""
+    told = brief(result.steps, result.started, broken=bool(result.faults)) if result.verdict is Verdict.PASSED else None
+    return told.at_verdict if told else ""
 
 
 def _of_store(steps: Sequence[Told]) -> dict[str, Mapping[str, Any]]:
@@ -163,9 +175,8 @@ def sentence(result: Result) -> str:
     total = known[RESTORE].get("seconds", {}).get("total")
     restored = f"The backup was restored in {took(total)}" if total is not None else "The backup was restored"
     lost = loss(known.get(MEASURE, {}))
-    recent, drilled = remarks.taken_by_run(result.steps, result.started), backup_origin.taken_by_drill(result.steps)
-    during = "" if recent or drilled else backup_origin.not_routine(result.steps)
-    taken = recent or drilled or (during and f"{during}, {backup_origin.NO_ROUTINE_AGE}")
+    earlier = backup_origin.not_routine(result.steps)
+    taken = remarks.taken_by_run(result.steps, result.started) or (earlier and f"{earlier}, {backup_origin.NOT_PROVEN}")
     return (
         f"{restored}; {lost} of data would be lost{f', with {taken}' if taken else ''}."
         if lost
@@ -263,7 +274,7 @@ def _own(result: Result) -> str:
     told = remarks.of_backup(result.steps, result.started)
     if told is None:
         earlier = backup_origin.not_routine(result.steps)
-        return f"The run restored {earlier}, {backup_origin.NO_ROUTINE_AGE}." if earlier else ""
+        return f"The run restored {earlier}, {backup_origin.NOT_PROVEN}." if earlier else ""
     return remarks.OWN_REHEARSED if told.text == remarks.OWN_BACKUP else told.text
 
 

@@ -62,10 +62,11 @@ WHY = {
     EARLIER_MARK: "an earlier run of a drill took the restored backup, or ran when it was taken",
 }
 """Reason for the reservation in a few words. The key of each entry is the sign beside the figure."""
-NO_ROUTINE = "no routine backup"
-"""Words beside ``EARLIER_MARK`` at a verdict in the index."""
+AT_VERDICT = f"{EARLIER_MARK} no routine backup"
+"""Sign and words beside the verdict of a rehearsal that passed, but restored no routine backup."""
 NOT_ROUTINE = (
-    f"passed, but with {NO_ROUTINE}: {EARLIER_MARK} {WHY[EARLIER_MARK]}. Repeat the drill after the next routine backup."
+    f"{EARLIER_MARK} passed, but restored a backup taken by a drill or during one: proves no routine backup. Repeat the drill "
+    "after the next routine backup."
 )
 """Meaning of ``EARLIER_MARK`` at a verdict."""
 SECOND = 1.0

@@ -24,6 +24,7 @@ from drillbook.report import (
     headlines,
     lost_data,
     open_findings,
+    rehearsal_results,
     residue_state,
     rows,
     step_texts,
@@ -80,12 +81,11 @@ def details(view: RunView, report: str = "", *, brief: bool = False) -> Renderab
 
 def ending(view: RunView) -> RenderableType:
     """Return the last lines of a run: contradictions, retries, allowed failures, its result in sentences, and its verdict."""
-    result = view.result
     return Group(
         *_contradictions(rows.contradictions(view)),
         *_tolerated(view),
         Prose(Text("\n".join(filter(None, (headlines.sentence(view), end_state.sentence(view))))), 2),
-        _verdict(dead_runs.word_of(result), result.drill, result.title, wording.residue(result), result.exit),
+        _of_run(view),
     )
 
 
@@ -118,9 +118,7 @@ def short_summary(view: RunView) -> RenderableType:
     """Return a short summary of a run: the verdict, the command that undoes the remaining changes, a list of these changes,
     and the findings."""
     result = view.result
-    parts: list[RenderableType] = [
-        _verdict(dead_runs.word_of(result), result.drill, result.title, wording.residue(result), result.exit)
-    ]
+    parts: list[RenderableType] = [_of_run(view)]
     if result.open_residue:  # the short summary has no list of next steps
         parts.append(Prose(Text(f"to undo the change: {program()} drill.recover {one_line(result.run)}"), 2, below=1))
     return Group(*parts, *residue_lines(view), *(_findings(view) if result.every_finding else ()))
@@ -167,6 +165,12 @@ def _contradictions(contradictions: Sequence[str]) -> list[RenderableType]:
     return [
         Prose(Text(f"! This record contradicts itself: {text}", style="bold red"), 2, below=1) for text in contradictions
     ]
+
+
+def _of_run(view: RunView) -> VerdictLine:
+    result = view.result
+    line = _verdict(dead_runs.word_of(result), result.drill, result.title, wording.residue(result), result.exit)
+    return replace(line, beside=rehearsal_results.beside_verdict(result))
 
 
 def _verdict(verdict: str, name: str, title: str, residue: str, status: int) -> VerdictLine:

@@ -13,17 +13,18 @@ from drillbook.report.terminal.prose import Prose
 @dataclass(frozen=True, slots=True)
 class VerdictLine:
     """The verdict and the name of a run or suite, and beside them its title. If the title does not fit there, it is above. If
-    ``short`` is true, it is left out instead.
+    ``short`` is true, it is left out instead. ``beside``: words between the verdict and the name, such as a reservation.
     """
 
     verdict: Text
     name: str
     title: str
     short: bool = False
+    beside: str = ""
 
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
         """Render the line with the title, the title and the line, or the line alone."""
-        named = Text.assemble(self.verdict, f"  {self.name}")
+        named = Text.assemble(self.verdict, (self.beside and f"  {self.beside}", "yellow"), f"  {self.name}")
         whole = Text.assemble(named, f": {self.title}")
         if whole.cell_len <= options.max_width:
             yield whole
