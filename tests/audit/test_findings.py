@@ -169,9 +169,38 @@ def test_an_unfinished_run_is_no_open_finding_after_its_recovery_and_a_refusal_i
         assert "finding" not in alert.text
         return row
 
-    assert (told().state, told().open_now) == ("open", 1)
+    assert (told().state, told().open_now) == ("a reason why the newest run was refused", 0)
     dead.resumed("2026-02-11T09:00:00").close()
     assert (told().state, told().open_now) == ("the unfinished run was recovered since", 0)
+
+
+def test_the_findings_of_a_run_that_never_began_are_the_reasons_for_this_and_not_open(book):
+    """The newest run of one drill was refused, and that of another was not run here. Both have an instruction that still helps."""
+    way = finding("guard-environment", wanted="staging", measured="lab").model_dump(mode="json")
+    full = finding(
+        "approval-not-verified", measured="the tool is missing", remedy="Find out why the tool is missing."
+    ).model_dump(mode="json")
+    lacking = finding("not-run-here", measured="no service mariadb").model_dump(mode="json")
+    book.run("2026-02-10T09:00:00").close()
+    for at, drill, why, found in (
+        ("2026-02-10T10:00:00", "api-down", "refused", [full]),
+        ("2026-02-10T11:00:00", "guarded", "refused", [way, full]),
+        ("2026-02-10T12:00:00", "elsewhere", "not run here", [lacking]),
+    ):
+        run = book.run(at, drill=drill, text=DOWN.replace("api-down", drill))
+        run.add(1.0, "ended.early", why=why, message="it cannot begin", findings=found).end().close()
+    audit = audited(book)
+    states = {(row.drill, row.code): (row.state, row.open_now, row.in_newest) for row in audit.findings}
+    assert states[("api-down", "approval-not-verified")] == ("a reason why the newest run was refused", 0, 1)
+    assert states[("guarded", "guard-environment")] == ("a reason why the newest run was refused", 0, 1)
+    assert states[("elsewhere", "not-run-here")] == ("a reason why the newest run was not run here", 0, 1)
+    assert {drill for (drill, _), (state, *_) in states.items() if state == "open"} == {"sample"}, "that run began"
+    (alert,) = [one for one in alerts(audit) if one.about == "api-down in lab"]
+    assert alert.step.startswith("Find out why the tool is missing. After the correction: "), "the remedy still helps"
+    (alert,) = [one for one in alerts(audit) if one.about == "guarded in lab"]
+    assert "schedule.retire guarded" in alert.step, "a drill that does not belong there"
+    for text in (plain(html.render(audit)), markdown.render(audit)):
+        assert text.count("a reason why the newest run was refused") >= 3
 
 
 def test_the_title_of_a_service_that_was_not_good_again_names_the_end_of_a_killed_run(book):

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from drillbook.findings import finding
+import pytest
+
+from drillbook.findings import Finding, finding
 from drillbook.judge.result import Verdict
-from drillbook.report import html, pages, suites, wording
+from drillbook.report import html, index, markdown, pages, suites, wording
 from drillbook.report.rows import objective_rows
 from drillbook.report.terminal import summary
 from tests.report import renderings, samples
@@ -71,3 +73,32 @@ def test_the_terminal_shows_beside_passed_what_it_hides() -> None:
     text = plain(renderings.printed(summary.suite_ending(suite, views)))
     named = text.split("Open findings (!): ")[1]
     assert all(row.drill in named for row in found if row.beside)
+
+
+@pytest.mark.parametrize("verdict", [Verdict.REFUSED, Verdict.NOT_RUN])
+def test_a_suite_counts_no_findings_of_a_drill_that_never_began(verdict: Verdict) -> None:
+    """They are the reasons why it did not begin. Lists and the index count none of them, too."""
+    suite, views = samples.suite()
+    reasons = (
+        finding("not-ready", measured="the disk is full"),
+        finding("alert-missing"),
+        Finding(code="x", severity="low", title="X"),
+    )
+    refused = samples.view(views[0].result.model_copy(update={"verdict": verdict, "findings": reasons, "residue": ()}))
+    began = samples.view(views[1].result.model_copy(update={"findings": (finding("backup-gap"),), "residue": ()}))
+    drills = suites.suite_rows(suite, [refused, began])
+    assert {row.drill: row.beside for row in drills if row.view} == {
+        refused.result.drill: "",
+        began.result.drill: "1 medium finding",
+    }
+    assert f"Open findings: 1 medium, in {began.result.drill}." in suites.suite_sentence(drills), "nor those of low severity"
+    entries = [index.entry(view.result.model_dump(mode="json", by_alias=True)) for view in (refused, began)]
+    assert [entry.beside for entry in entries] == ["", "1 medium finding"]
+    texts = html.render_suite(suite, [refused, began]), markdown.render_suite(suite, [refused, began])
+    for text in map(plain, texts):
+        assert "the disk is full" in text, "the reasons are still there"
+        assert "high" in text
+        assert "! 1 high" not in text
+    text = plain(renderings.printed(summary.suite_ending(suite, [refused, began])))
+    assert f"{verdict} !" not in text
+    assert "Open findings (!): 1 medium, in" in text

@@ -97,6 +97,7 @@ def test_the_audit_shows_them_within_the_objective_only_if_the_run_passed(verdic
         folder="1",
         started="2026-01-01",
         damage="",
+        left=False,
         verdict=verdict,
         result=result,
     )

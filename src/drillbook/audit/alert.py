@@ -137,6 +137,13 @@ def is_open(row: FindingRow) -> bool:
     return bool(row.open_now) and row.severity in GRAVE
 
 
+def is_known(row: FindingRow) -> bool:
+    """Return True for a finding of medium severity or higher that is open, or is a reason why the newest run never began. In both
+    cases, its remedy is the next step.
+    """
+    return bool(row.known_now) and row.severity in GRAVE
+
+
 def graded(alert: Alert, rows: Iterable[FindingRow]) -> Alert:
     """Return ``alert`` with the severity and the lost data of its drill. ``rows``: open findings of the drill, the worst
     first.

@@ -22,6 +22,7 @@ from drillbook.audit.alert import (
     drill_key,
     fault_drills,
     graded,
+    is_known,
     is_open,
     owner_of,
     urgency,
@@ -222,14 +223,16 @@ def _known(audit: Audit, key: tuple[str, str], run: RunRow) -> Iterator[str]:
 
 
 def _open(audit: Audit, key: tuple[str, str]) -> list[FindingRow]:
-    """Return the open findings of medium severity or higher of one drill in one environment, the worst first."""
-    return [row for row in audit.findings if (row.environment, row.drill) == key and is_open(row)]
+    """Return the findings of medium severity or higher that its newest run still has, of one drill in one environment, the worst
+    first.
+    """
+    return [row for row in audit.findings if (row.environment, row.drill) == key and is_known(row)]
 
 
 def _first_step(rows: Iterable[FindingRow]) -> str:
-    """Return the first instruction in the remedies of ``rows``. Only open findings of medium severity or higher count. The
-    result is empty if no remedy contains an instruction."""
-    return next((step for row in rows if is_open(row) and (step := row.first_step)), "")
+    """Return the first instruction in the remedies of ``rows``. Only findings count that ``is_known`` accepts. The result is empty if
+    no remedy contains an instruction."""
+    return next((step for row in rows if is_known(row) and (step := row.first_step)), "")
 
 
 def _overdue(row: MissedRow) -> bool:

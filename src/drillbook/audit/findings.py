@@ -17,12 +17,16 @@ from drillbook.judge.verdicts import Verdict, without_refused
 from drillbook.language.lists import listed
 from drillbook.report import dead_runs, remedies
 from drillbook.report.figures import count
-from drillbook.report.open_findings import AT_END, DATA_LOSS, NOT_COUNTED, WITHIN, recovered_later
+from drillbook.report.open_findings import AT_END, DATA_LOSS, NOT_COUNTED, WITHIN, is_listed, recovered_later
 from drillbook.report.rows import each_finding, findings_of
 from drillbook.report.wording import NOT_VERIFIED, SHORT
 
 SEVERITIES = tuple(map(str, Severity))
 MOST_TEXTS = 3
+OPEN = "open"
+"""State of a finding of the newest run of a drill, if this run began."""
+REASON = "a reason why the newest run was "
+"""Start of the state of a finding of a newest run that never began. The verdict follows."""
 RECOVERED_SINCE = "the unfinished run was recovered since"
 REFUSAL = "a reason why a later run was refused"
 """State of a finding which says that a drill was refused because of unfinished runs, if all these runs have been recovered."""
@@ -97,8 +101,13 @@ class FindingRow:
     @property
     def open_now(self) -> int:
         """Number of open findings with this code, as the report of the newest run counts them."""
+        return self.known_now if self.state == OPEN else 0
+
+    @property
+    def known_now(self) -> int:
+        """Number of findings with this code that are open, or are reasons why the newest run never began."""
         newest = self.in_newest if self.own_in_newest is None else self.own_in_newest
-        return newest if self.state == "open" else 0
+        return newest if self.state == OPEN or self.state.startswith(REASON) else 0
 
     @property
     def told(self) -> str:
@@ -171,7 +180,8 @@ def _finding(drill: tuple[str, str, str], code: str, where: Sequence[_Run], newe
     ]
     worst = min(items, key=lambda finding: SEVERITIES.index(finding.severity))
     allowed = worst.severity == Severity.INFORMATION
-    state = (_allowed(newest) if allowed else _recovered(items, done) or "open") if open_now else _earlier(last, newest)
+    now = _allowed(newest) if allowed else _recovered(items, done) or _now(newest)
+    state = now if open_now else _earlier(last, newest)
     title = _title(worst) if code in CATALOGUE and not allowed else worst.title
     return FindingRow(
         code,
@@ -191,6 +201,13 @@ def _finding(drill: tuple[str, str, str], code: str, where: Sequence[_Run], newe
         items[-1].remedy,
         **_own(code, runs, newest),
     )
+
+
+def _now(newest: Record) -> str:
+    """Return the state of a finding of the newest run of a drill. The findings of a run that never began are the reasons for this. No
+    drill has shown such a problem, so it is not open; see ``open_findings.is_listed``.
+    """
+    return OPEN if is_listed(newest.verdict) else f"{REASON}{newest.verdict}"
 
 
 def _earlier(last: Record, newest: Record) -> str:

@@ -20,7 +20,7 @@ def finding(audit: Audit, run: RunRow) -> FindingRow | None:
     if run.verdict != Verdict.REFUSED:
         return None
     mine = (row for row in audit.findings if (row.environment, row.drill) == (run.environment, run.drill))
-    return next((row for row in mine if row.code == FORBIDDEN and row.open_now), None)
+    return next((row for row in mine if row.code == FORBIDDEN and row.known_now), None)
 
 
 def verdict(audit: Audit, run: RunRow) -> str:

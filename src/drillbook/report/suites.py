@@ -46,8 +46,8 @@ class SuiteRow:
     tolerated: str = ""
     """Sentence about retries and allowed failures. It is empty when there were none."""
     beside: str = ""
-    """Text with the number of findings of medium severity or higher in the drill, whatever its verdict. It is empty when there
-    are no such findings.
+    """Text with the number of findings of medium severity or higher in the drill. It is empty when there are no such findings, and
+    for a drill that never began.
     """
     rehearsed: rehearsal_results.Brief | None = None
     """Figures of a rehearsal, which is a drill that restores a backup and injects no fault. The value is None for any other
@@ -82,7 +82,7 @@ def _row(number: int, run: dict[str, Any], view: RunView | None) -> SuiteRow:
         rehearsed=rehearsal_results.brief(view.result.steps, view.result.started, broken=bool(view.result.faults))
         if view
         else None,
-        beside=open_findings.counted(open_findings.grave(rows.findings_of(view.result))) if view else "",
+        beside=open_findings.in_list(view.result.verdict, rows.findings_of(view.result)) if view else "",
     )
 
 
@@ -143,17 +143,20 @@ def _reserved(goal: ObjectiveRow, key: str) -> bool:
 
 def _low(members: Sequence[SuiteRow]) -> str:
     """Return a clause with the number of findings of low severity in all drills of a suite, or an empty text if there are none."""
-    number = sum(
-        finding.severity is Severity.LOW for row in members if row.view for finding in rows.findings_of(row.view.result)
-    )
+    number = sum(finding.severity is Severity.LOW for row in members for finding in _open_in(row))
     return f"; {number} low" if number else ""
 
 
+def _open_in(row: SuiteRow) -> list[Finding]:
+    """Return the findings of a drill. The list is empty for a drill that never began: its findings are the reasons for this."""
+    if row.view is None or not open_findings.is_listed(row.view.result.verdict):
+        return []
+    return rows.findings_of(row.view.result)
+
+
 def suite_findings(members: Sequence[SuiteRow]) -> list[tuple[SuiteRow, Finding]]:
-    """Return the findings of medium severity or higher in all drills of a suite, each with its drill, the worst first."""
-    pairs = [
-        (row, finding) for row in members if row.view for finding in open_findings.grave(rows.findings_of(row.view.result))
-    ]
+    """Return the findings of medium severity or higher in all drills of a suite that began, each with its drill, the worst first."""
+    pairs = [(row, finding) for row in members for finding in open_findings.grave(_open_in(row))]
     return sorted(pairs, key=lambda pair: open_findings.GRAVE.index(pair[1].severity))
 
 
