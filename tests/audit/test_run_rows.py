@@ -7,10 +7,12 @@ from __future__ import annotations
 from drillbook.audit import content, html, markdown, summary
 from drillbook.audit.alert_causes import alerts
 from drillbook.audit.evidence_rows import NO_END
+from drillbook.findings import finding
 from tests.audit.stories import DRILL, LEFT, SAMPLES
 from tests.audit.test_chain import audited
 from tests.report.test_agreement import plain
 
+TABLES = "Runs that did not pass or have no end", "All runs"
 SINCE = "recovered since, 2026-02-11 09:00 UTC: nothing is left to undo"
 
 
@@ -117,10 +119,19 @@ def test_drills_that_share_an_alert_say_which_runs_were_recovered(book):
 
 def test_the_number_of_findings_stands_beside_every_run_that_began(book):
     book.run("2026-01-10T09:00:00").slow().close()
-    book.run("2026-01-11T09:00:00").refused().close()
+    for day, why in (("11", "refused"), ("12", "not run here")):
+        reasons = [finding("approval-not-verified").model_dump(mode="json")]
+        run = book.run(f"2026-01-{day}T09:00:00")
+        run.add(1.0, "ended.early", why=why, message="it cannot begin", findings=reasons).end().close()
     audit = audited(book)
-    failed, refused = sorted(audit.runs, key=lambda row: row.started)
-    assert (failed.verdict, failed.beside) == ("failed", "1 high finding")
-    assert (refused.verdict, refused.beside) == ("refused", ""), "its findings are the reasons why it never began"
-    assert markdown.render(audit).count("**failed**, 1 high finding") == 1, "the table with the reasons needs no number"
-    assert html.render(audit).count("! 1 high finding") == 1
+    assert [(row.verdict, row.beside) for row in sorted(audit.runs, key=lambda row: row.started)] == [
+        ("failed", "1 high finding"),
+        ("refused", ""),
+        ("not run here", ""),
+    ], "the findings of a run that never began are the reasons for this"
+    reasons, runs = (markdown.render(audit).split(f"## {title}\n")[1].split("\n## ")[0] for title in TABLES)
+    assert runs.count("**failed**, 1 high finding |") == 1
+    assert " finding |" not in reasons, "the table with the reasons needs no number"
+    reasons, runs = (html.render(audit).split(f">{title}</h2>")[1].split("<h2")[0] for title in TABLES)
+    assert runs.count("! 1 high finding<") == 1
+    assert " finding<" not in reasons
