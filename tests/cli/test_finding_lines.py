@@ -6,8 +6,10 @@ from datetime import timedelta
 
 import pytest
 
-from drillbook.cli import due, finding_lines, overview
+from drillbook.cli import console, due, finding_lines, overview
+from drillbook.project import newest_runs
 from drillbook.project.project import Project
+from drillbook.report import remarks
 from drillbook.report.earlier_losses import Loss
 from tests.cli.test_overview import Shelf
 from tests.judge.test_shortfall import removed, restored
@@ -24,9 +26,9 @@ def shelf(tmp_path, monkeypatch):
     return made
 
 
-def lost(shelf, ago, verdict="aborted", findings=()):
+def lost(shelf, ago, verdict="aborted", findings=(), name="sample"):
     """A run that brought back 9 rows less than it removed."""
-    path = shelf.result("sample", verdict, ago, 4) / "result.json"
+    path = shelf.result(name, verdict, ago, 4) / "result.json"
     steps = [
         {"id": step, "action": "any.thing", "host": "a", "status": "done", "seconds": 1.0, "facts": facts}
         for step, facts in (("inject.1", removed(119131)[1]), ("restore.1", restored(119122)[1]))
@@ -73,11 +75,11 @@ def test_the_command_opens_the_run_of_the_row(shelf, capsys):
     lost(shelf, timedelta(hours=2), findings=[{"code": "a", "severity": "medium", "title": "a"}])
     listed, _, waiting = printed(shelf, capsys)
     for text in (listed, waiting):
-        assert re.search(r"! 1 .* open: drillbook report.open sample$", text, re.MULTILINE)
+        assert re.search(r"! 1 .* open, ≥ 9 rows lost: drillbook report.open sample$", text, re.MULTILINE)
     shelf.result("sample", "refused", timedelta(hours=1), 4)
     listed, _, waiting = printed(shelf, capsys)
     for text in (listed, waiting):
-        assert re.search(r"! 1 .* open: drillbook report.open sample-0001$", text, re.MULTILINE)
+        assert re.search(r"! 1 .* open, ≥ 9 rows lost: drillbook report.open sample-0001$", text, re.MULTILINE)
     assert Project(shelf.root).run("sample-0001").name.endswith("-sample-0001")
 
 
@@ -104,8 +106,65 @@ def test_a_short_list_shows_such_a_drill_like_one_with_open_findings(shelf, caps
     assert LINE in capsys.readouterr().out
 
 
+FINDING = {"code": "removed-data-missing", "severity": "medium", "title": "rows are missing"}
+
+
+def test_every_list_names_the_loss_of_the_run_that_it_shows(shelf, capsys):
+    lost(shelf, timedelta(hours=2), findings=[FINDING, FINDING | {"code": "aborted"}])
+    listed, runs, waiting = printed(shelf, capsys)
+    for text in (listed, waiting):
+        assert "  ! 2 medium findings open, ≥ 9 rows lost: drillbook report.open sample" in text.splitlines()
+    assert "! ≥ 9 rows lost: drillbook report.open sample-0001" in runs.splitlines()
+    assert all("earlier run" not in text for text in (listed, runs, waiting))
+
+
+def test_a_loss_is_named_without_open_findings_and_at_most_once(shelf, capsys):
+    lost(shelf, timedelta(hours=2))
+    for text in printed(shelf, capsys):
+        assert text.count("! ≥ 9 rows lost: drillbook report.open sample") == 1
+    shelf.result("sample", "aborted", timedelta(hours=1), 4)
+    for text in printed(shelf, capsys):
+        assert text.count("9 rows lost") == 1
+        assert LINE[2:] in text
+
+
+@pytest.mark.parametrize("width", [80, 160])
+@pytest.mark.parametrize("verdict", ["aborted", "failed"])
+def test_a_run_that_did_not_pass_has_the_mark_of_a_loss(shelf, capsys, monkeypatch, verdict, width):
+    monkeypatch.setattr(console, "PIPE_WIDTH", width)
+    lost(shelf, timedelta(hours=2), verdict, findings=[FINDING])
+    for text in printed(shelf, capsys):
+        row = next(line for line in text.splitlines() if "sample" in line)
+        assert f"{verdict} ! § " in row or (width == 80 and "never passed § " in row), text
+        assert text.count("§ data did not come back; the RPO of a passed run is then met, but not proven.") == 1
+        assert text.count("§") == 2
+        assert max(map(len, text.splitlines())) <= width
+
+
+def test_the_list_of_runs_leaves_out_the_losses_of_newest_runs_first(shelf, capsys):
+    for number in range(5):
+        shelf.drill(f"other-{number}", "every: 7d\n")
+        lost(shelf, timedelta(hours=2), name=f"other-{number}")
+    lost(shelf, timedelta(hours=4))
+    shelf.result("sample", "failed", timedelta(hours=3), 1)
+    _, runs, _ = printed(shelf, capsys)
+    lines = [line for line in runs.splitlines() if line.startswith("! ") and "lost" in line]
+    assert len(lines) == finding_lines.MOST
+    assert lines[-1].startswith("! sample: earlier run reported")
+
+
+def test_the_json_of_every_list_has_the_loss_of_the_newest_run(shelf, capsys):
+    lost(shelf, timedelta(hours=2))
+    listed, runs, waiting = map(json.loads, printed(shelf, capsys, as_json=True))
+    (drill,) = (drill for drill in listed["drills"] if drill["name"] == "sample")
+    (row,) = (row for row in waiting["rows"] if row["drill"] == "sample")
+    assert {drill["last"]["lost"], runs[0]["lost"], row["last_lost"]} == {"at least 9 rows lost"}
+    assert {drill["last"]["marks"], runs[0]["marks"], row["last_marks"]} == {"§"}
+    assert remarks.SHORT_MARK == newest_runs.LOST
+
+
 def test_findings_come_before_earlier_losses():
     loss = Loss("20261201T160000.000Z-sample-0001", "2026-12-01T16:00:00Z", "at least 9 rows lost")
     opened = "! 1 high finding open: drillbook report.open sample"
-    assert finding_lines.below("sample", "1 high finding", [loss]) == [opened, LINE]
-    assert finding_lines.below("sample", "", ()) == []
+    assert finding_lines.below("sample", "1 high finding", "", [loss]) == [opened, LINE]
+    assert finding_lines.below("sample", "", "", ()) == []

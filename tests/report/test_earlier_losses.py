@@ -11,6 +11,7 @@ from drillbook.report import earlier_losses, index, recovery_steps
 from drillbook.report.earlier_losses import Loss, superseded, told
 from drillbook.report.formats import as_json
 from drillbook.report.recovery_steps import Recovered
+from drillbook.sdk.run_names import short
 from tests.judge.test_later_steps import died, recovered
 from tests.judge.test_shortfall import removed, restored
 from tests.report import samples
@@ -103,7 +104,20 @@ def test_the_index_names_the_loss_beside_the_newest_run(tmp_path):
     later = {**result, "run": "r2", "started": "2026-01-02T00:00:00Z", "verdict": "passed", "reason": "", "steps": []}
     page = index.render([first, index.entry(later)])
     table = page.partition('id="trends"')[2].partition("</table>")[0]
-    assert f"! earlier run reported {LOST}: 2026-01-01 00:00" in " ".join(plain(table).split())
+    assert first.short_name == short(result["run"])
+    assert f"! earlier run reported {LOST}: {first.short_name}" in " ".join(plain(table).split())
     assert f'<a href="{first.href}"' in table.partition("! earlier run")[2]
     third = index.entry({**later, "run": "r3", "started": "2026-01-03T00:00:00Z"})
     assert "earlier run" not in index.render([first, index.entry(later), third])
+
+
+@pytest.mark.parametrize(("verdict", "rpo", "times"), [("passed", True, 0), ("passed", False, 1), ("aborted", True, 1)])
+def test_the_index_names_the_loss_of_the_run_itself_beside_its_verdict(verdict, rpo, times):
+    """Unless it stands before the RPO of a passed run, in the same row."""
+    result = json.loads(as_json(lossy(samples.passed()).result.model_dump(mode="json", by_alias=True)))
+    result |= {"verdict": verdict} | ({} if rpo else {"objectives": {}})
+    page = index.render([index.entry(result)])
+    for name in ("trends", "table-runs"):
+        table = plain(page.partition(f'id="{name}"')[2].partition("</table>")[0])
+        assert table.count(f"! {LOST}") == times
+        assert table.count(LOST) == times + rpo

@@ -291,8 +291,9 @@ def _state(row: DueRow, marks: str = "") -> Text:
     as `ok` nor as `due`: its newest run tells its state.
     """
     if row.state in (State.OK, State.DUE) and short_list.next_step(row.last_verdict, row.state):
-        return Text(row.last_verdict, style=short_list.WORDS[row.last_verdict])
-    state = Text(row.state, style=_style(row))
+        state = Text(row.last_verdict, style=short_list.WORDS[row.last_verdict])
+    else:
+        state = Text(row.state, style=_style(row))
     reservation_marks.add(state, marks)
     return state
 
@@ -341,12 +342,12 @@ def _verdict(row: DueRow) -> Text:
 
 def _more(row: DueRow, shown: Container[str], room: int) -> str:
     """Return the lines below a row, or an empty text when there is nothing to add. For a row with the state ``ok``, they
-    contain only the number of open findings of the last run, data that an earlier run lost, or that this run did not pass.
+    contain only the number of open findings of the last run, data that it or an earlier run lost, or that this run did not pass.
     If the drill must run again, the last line ends with the command. For any other row, the lines also contain the services
     of a suite, the cells of columns that are not in the table, and the things that the drill needs before it can run.
     ``shown``: heads of the columns in the table. ``room``: width of the lines.
     """
-    left = finding_lines.below(row.last_name or row.drill, row.last_findings, row.earlier_losses)
+    left = finding_lines.below(row.last_name or row.drill, row.last_findings, row.last_lost, row.earlier_losses)
     last = f"last run {row.last_verdict}" if row.last_verdict and "last run" not in shown else ""
     again = due_steps.run_it_again(row) if short_list.must_run_again(row.last_verdict, row.state) else ""
     if row.state is State.OK:

@@ -43,10 +43,12 @@ def is_apart(row: DueRow, named: Collection[Subject]) -> bool:
 
 
 def shown(rows: Sequence[DueRow], named: Collection[Subject]) -> list[DueRow]:
-    """Return the rows, with ``unfinished`` as the last run of the drills and suites in ``named``, without the findings and
-    marks of the run before it."""
+    """Return the rows, with ``unfinished`` as the last run of the drills and suites in ``named``, without the findings,
+    marks and loss of the run before it."""
     return [
-        replace(row, last_verdict=UNFINISHED, last_findings="", last_marks="") if is_unfinished(row, named) else row
+        replace(row, last_verdict=UNFINISHED, last_findings="", last_marks="", last_lost="")
+        if is_unfinished(row, named)
+        else row
         for row in rows
     ]
 

@@ -122,6 +122,7 @@ def _drill(wanted: Scheduled, standing: Standing | None, row: DueRow | None) -> 
             "verdict": last.verdict,
             "exit": last.exit,
             "findings": last.beside,
+            "lost": last.lost,
             "marks": last.marks,
             "recovered": last.recovered,
         },
@@ -165,8 +166,7 @@ def _listed(wanted: Scheduled, standing: Standing | None, row: DueRow | None, no
     )
     if last:
         reservation_marks.add(marked, last.marks, last.beside)
-    run, losses = (standing.last_name, standing.losses) if standing else ("", ())
-    told = finding_lines.below(run or wanted.name, last.beside if last else "", losses)
+    told = finding_lines.below_drill(wanted.name, standing) if standing else []
     if why := wanted.broken or wanted.mistake:
         more = Text(f"✗ cannot be read: {one_line(why)}", style="bold red")
     else:
@@ -311,11 +311,11 @@ def runs(project: Project, *, everything: bool = False, as_json: bool = False) -
 
 def _run(folder: Path, states: RunStates) -> dict[str, Any]:
     """Return the fields of one run for the JSON output."""
-    result = newest_runs.result(states.of(folder), states)
-    verdict = _verdict(folder, result)
+    verdict = _verdict(folder, result := newest_runs.result(states.of(folder), states))
+    own = result if result and verdict == result.verdict else None
     started = result.started if result else folders.begun(folder.name)
     row = {"run": folder.name, "started": started, "verdict": verdict, "exit": result.exit if result else None}
-    row |= {"marks": result.marks if result and verdict == result.verdict else ""}
+    row |= {"marks": own.marks if own else "", "lost": own.lost if own else ""}
     return row | {"seconds": lasted(result.started, result.ended) if result else None, "rto": _rto_fields(result)}
 
 

@@ -1,5 +1,5 @@
-"""Marks after the verdict of a run in a list: of open findings (``!``), of reservations (such as ``†``) and of rehearsals of no
-routine backup (``‖``), and the lines with the meanings of the last two below the list.
+"""Marks after the verdict of a run in a list: of open findings (``!``), of reservations (such as ``†``), of lost data (``§``) and of
+rehearsals of no routine backup (``‖``), and the lines with the meanings of all but the first below the list.
 """
 
 from __future__ import annotations
@@ -32,7 +32,10 @@ def print_legend(marks: Iterable[str], out: Console) -> None:
     if shown := "".join(marks):
         from drillbook.report import remarks  # noqa: PLC0415  keeps start-up fast
 
-        if reserved := remarks.short_legend(shown.replace(remarks.EARLIER_MARK, "")):
+        if remarks.SHORT_MARK in shown:
+            out.print(Text(remarks.LOST_DATA, style="dim"))
+        apart = {ord(remarks.EARLIER_MARK): None, ord(remarks.SHORT_MARK): None}
+        if reserved := remarks.short_legend(shown.translate(apart)):
             out.print(Text(f"passed, RPO met but not proven: {reserved}", style="dim"))
         if remarks.EARLIER_MARK in shown:
             out.print(Text(remarks.NOT_ROUTINE, style="dim"))

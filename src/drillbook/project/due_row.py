@@ -49,6 +49,8 @@ class DueRow:
     """Text with the number of open findings of medium severity or higher of the newest run, unless it never began."""
     last_marks: str = ""
     """Signs beside the verdict of the newest run, such as ``†``; see ``Ended.marks``."""
+    last_lost: str = ""
+    """Clause about data that did not come back in the newest run, such as ``at least 12 rows lost``."""
     last_recovered: str = ""
     """Text about a recovery that undid the changes of the newest run after this run had ended."""
     restores: bool = False
@@ -81,5 +83,5 @@ def with_last(row: DueRow, standing: Standing) -> DueRow:
     """Return ``row`` with the newest run of the drill, and with the losses of earlier runs."""
     last, name, losses = standing.last, standing.last_name, standing.losses
     row = replace(row, last_verdict=last.verdict, last_run=last.run, last_started=last.started, last_name=name)
-    findings, marks, recovered = last.beside, last.marks, last.recovered
-    return replace(row, last_findings=findings, last_marks=marks, last_recovered=recovered, earlier_losses=losses)
+    row = replace(row, last_findings=last.beside, last_marks=last.marks, last_lost=last.lost)
+    return replace(row, last_recovered=last.recovered, earlier_losses=losses)

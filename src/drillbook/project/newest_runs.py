@@ -28,6 +28,8 @@ if TYPE_CHECKING:
 
 HEAD = 4096
 """Number of bytes at the start of a result file. These bytes are searched for the verdict and the environment."""
+LOST = "§"
+"""Sign beside the verdict of a run that did not pass and lost data: ``remarks.SHORT_MARK``, which is slow to import."""
 _VERDICT = re.compile(rb'^ {2}"verdict": "([a-z ]+)",$', re.MULTILINE)
 _ENVIRONMENT = re.compile(rb'^ {2}"environment": "([^"\\]+)",$', re.MULTILINE)
 
@@ -62,12 +64,14 @@ class Ended:
     """
     marks: str = ""
     """Signs, such as ``†``, of the reservations with which a run that passed met its RPO, and the sign ``‖`` of a rehearsal of no
-    routine backup. Empty if there are none.
+    routine backup. A run that did not pass has the sign ``§`` if it lost data. Empty if there are none.
     """
     recovered: str = ""
     """Text with the time and the operator of a `drill.recover` that undid the changes of the run after its end. It is empty
     if no `drill.recover` did so.
     """
+    lost: str = ""
+    """Clause about the service's data that did not come back, such as ``at least 12 rows lost``; empty for a suite."""
 
     @property
     def ended(self) -> str:
@@ -159,7 +163,7 @@ def read(runs: Sequence[Path], project: Project, states: RunStates) -> Standings
         told.setdefault(key, []).append(ended)
         standings[key] = Standing(ended, good, ended.started, failed)
     standings = {key: _named(_shown(standing, told[key]), newest_of) for key, standing in standings.items()}
-    return _with_losses(standings, begun_in) if any(states[1:] for states in begun_in.values()) else standings
+    return _with_losses(standings, begun_in, told) if any(states[1:] for states in begun_in.values()) else standings
 
 
 def _shown(standing: Standing, runs: Sequence[Ended]) -> Standing:
@@ -173,14 +177,23 @@ def _named(standing: Standing, newest_of: Mapping[str, str]) -> Standing:
     return standing if newest_of.get(drill_of(run)) == run else replace(standing, last_name=short(run))
 
 
-def _with_losses(standings: Standings, runs: Mapping[tuple[str, str], Sequence[tuple[RunState, bool]]]) -> Standings:
-    """Add to each standing the losses of its earlier runs. ``runs``: states of all its runs, newest first, and if they passed."""
+def _with_losses(
+    standings: Standings,
+    runs: Mapping[tuple[str, str], Sequence[tuple[RunState, bool]]],
+    read: Mapping[tuple[str, str], Sequence[Ended]],
+) -> Standings:
+    """Add to each standing the losses of its earlier runs. ``runs``: states of all its runs, newest first, and if they passed.
+    ``read``: those whose result was read.
+    """
     from drillbook.report import earlier_losses  # noqa: PLC0415  keeps start-up fast
 
     return {
         key: replace(
             standing,
-            losses=earlier_losses.of_states([run for run in runs.get(key, ()) if run[0].folder.name <= standing.last.run]),
+            losses=earlier_losses.of_states(
+                [run for run in runs.get(key, ()) if run[0].folder.name <= standing.last.run],
+                {run.run: run.lost for run in read.get(key, ())},
+            ),
         )
         for key, standing in standings.items()
     }
@@ -268,10 +281,18 @@ def _beside(data: Mapping[str, Any], folder: Path, states: RunStates) -> str:
         return ""
 
 
-def _marks(data: Mapping[str, Any]) -> str:
-    """Return the signs beside the verdict of a run that passed; see ``Ended.marks``. Without an RPO, this may only be ``‖``."""
+def _lost(state: RunState) -> str:
+    from drillbook.report import earlier_losses  # noqa: PLC0415  keeps start-up fast
+
+    return earlier_losses.of_state(state)
+
+
+def _marks(data: Mapping[str, Any], lost: str) -> str:
+    """Return the signs beside the verdict of a run; see ``Ended.marks``. Without an RPO, this may only be ``‖`` if the run passed.
+    ``lost``: clause about data that did not come back.
+    """
     if data["verdict"] != Verdict.PASSED:
-        return ""
+        return LOST if lost else ""
     objective = open_findings.objectives_of(data).get("rpo")
     if objective is None:
         return _not_routine(data)
@@ -300,7 +321,7 @@ def result(state: RunState, states: RunStates) -> Ended | None:
     RUN` can write it again. ``states``: states of all runs that the task reads, such as those of the drills of a suite.
     """
     try:
-        data = state.result.parsed()
+        data, lost = state.result.parsed(), _lost(state)
         return Ended(
             state.folder.name,
             state,
@@ -315,8 +336,9 @@ def result(state: RunState, states: RunStates) -> Ended | None:
             _rto(data),
             _rto_counts(data),
             _beside(data, state.folder, states),
-            _marks(data),
+            _marks(data, lost),
             open_findings.recovered_later(str(finding.get("title", "")) for finding in data.get("findings") or ()),
+            lost,
         )
     except (OSError, ValueError, KeyError, AttributeError, TypeError):
         return None

@@ -57,11 +57,16 @@ def superseded(runs: Sequence[Run], lost: Callable[[Run], str], passed: Callable
     return lossy
 
 
-def of_states(states: Sequence[tuple[RunState, bool]]) -> tuple[Loss, ...]:
+def of_states(states: Sequence[tuple[RunState, bool]], known: Mapping[str, str]) -> tuple[Loss, ...]:
     """Return the losses of the earlier runs of a drill. ``states``: all its runs in one environment, newest first, each with
-    True if it passed; see ``superseded``.
+    True if it passed; see ``superseded``. ``known``: clauses of ``of_state`` that the task already has, by the name of the run.
     """
-    lost = cache(of_state)  # it may read a journal
+
+    @cache  # it may read a journal
+    def lost(state: RunState) -> str:
+        name = state.folder.name
+        return known[name] if name in known else of_state(state)
+
     lossy = superseded(states, lambda run: lost(run[0]), lambda run: run[1]) if states[1:] else ()
     return tuple(Loss(state.folder.name, folders.begun(state.folder.name), lost(state)) for state, _ in lossy)
 

@@ -13,6 +13,7 @@ from drillbook.report import open_findings, rehearsal_results
 from drillbook.report.earlier_losses import Loss, told
 from drillbook.report.remarks import Remark
 from drillbook.report.rows import ObjectiveRow
+from drillbook.sdk.run_names import short
 
 RUNNING = "running"
 """Word for a run in progress."""
@@ -68,6 +69,17 @@ class IndexEntry:
         """Clause about data that did not come back in the run, such as ``at least 12 rows lost``, or an empty text."""
         remark = self.remarks.get("rpo")
         return remark.lost if remark else ""
+
+    @property
+    def lost_beside(self) -> str:
+        """The clause ``lost``, to show beside the verdict. It is empty if the run passed and its RPO has this clause before it."""
+        rpo = self.objectives.get("rpo")
+        return "" if self.verdict == Verdict.PASSED and rpo is not None and rpo.measured_s is not None else self.lost
+
+    @property
+    def short_name(self) -> str:
+        """Part of the run's name that selects this run, such as ``table-dropped-3f2a``, as lists on a terminal name it."""
+        return short(self.run)
 
     @property
     def not_routine(self) -> str:

@@ -62,6 +62,8 @@ WHY = {
     EARLIER_MARK: "an earlier run of a drill took the restored backup, or ran when it was taken",
 }
 """Reason for the reservation in a few words. The key of each entry is the sign beside the figure."""
+LOST_DATA = f"{SHORT_MARK} {WHY[SHORT_MARK]}; the RPO of a passed run is then met, but not proven."
+"""Meaning of ``SHORT_MARK`` at a verdict, of a run that passed or not."""
 AT_VERDICT = f"{EARLIER_MARK} no routine backup"
 """Sign and words beside the verdict of a rehearsal that passed, but restored no routine backup."""
 NOT_ROUTINE = (
