@@ -15,7 +15,7 @@ from markupsafe import Markup
 
 from drillbook.findings import Finding
 from drillbook.judge.result import CommandView, StepView
-from drillbook.report import cut_short, end_state, long_texts, pages, run_record, step_texts, wording
+from drillbook.report import cut_short, end_state, listed_rows, long_texts, pages, run_record, step_texts, wording
 from drillbook.report.figures import count, pretty, readable, seconds, took, utc_time
 from drillbook.report.phases import PhaseRow
 from drillbook.sdk.answer_limits import told_once
@@ -122,6 +122,8 @@ def _step(step: StepView, anchor: str, findings: Iterable[Finding], started: str
         yield f'<dt>Note</dt><dd class="text">{_text(short)}</dd>\n'
     yield from _course(step)
     yield f"<dt>Effect</dt><dd>{_text(step.effect)}{_begun(step, started)}</dd>\n"
+    if rows := listed_rows.of_facts(result.facts):
+        yield f'<dt>Result</dt><dd class="text">{_text(rows.number)}: <bdi>{_text(rows.values)}</bdi></dd>\n'
     for finding in findings:
         yield _finding(finding)
     for file in run_record.evidence_of(step):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from drillbook.judge.result import CommandView, RunView, StepView
-from drillbook.report import cut_short, end_state, long_texts, run_record, step_texts, wording
+from drillbook.report import cut_short, end_state, listed_rows, long_texts, run_record, step_texts, wording
 from drillbook.report.figures import one_line, took
 from drillbook.report.markdown_syntax import block, code, escape, table
 from drillbook.report.phases import phase_rows
@@ -67,9 +67,10 @@ def _step(step: StepView) -> tuple[str, ...]:
 
 def _short(step: StepView) -> str:
     """Return a list item with the short facts of a step, and the outcome of its undo. The result is empty if there are neither."""
-    shown, others = step_texts.short_facts(step.result.facts, MOST_FACTS)
+    shown, others = step_texts.short_facts(listed_rows.others(step.result.facts), MOST_FACTS)
     parts = [f"{escape(fact.name)} {code(fact.value)}{fact.unit}" for fact in shown]
     parts += [f"and {others} more"] if others else []
+    parts += [f"{escape(rows.number)} {code(rows.values)}"] if (rows := listed_rows.of_facts(step.result.facts)) else []
     parts += [escape(step_texts.cut(end_state.of_step(step)))] if step.undone else []
     return f"- {code(step.result.id)} on {escape(step.result.host)}: {', '.join(parts)}" if parts else ""
 

@@ -14,7 +14,15 @@ from drillbook.installation.program_name import NEUTRAL
 from drillbook.judge.result import Result, RunView, StepResult
 from drillbook.judge.verdicts import Verdict
 from drillbook.plan.permitted import FORBIDDEN
-from drillbook.report import action_references, backup_origin, dead_runs, held_locks, open_findings, rehearsal_results
+from drillbook.report import (
+    action_references,
+    backup_origin,
+    dead_runs,
+    held_locks,
+    listed_rows,
+    open_findings,
+    rehearsal_results,
+)
 from drillbook.report.figures import one_line
 from drillbook.report.remarks import MARK, RECENT_MARK, RESERVED
 from drillbook.report.remedies import CLOSED_BY, before_repeat, first_instruction
@@ -244,16 +252,25 @@ def with_remedy(view: RunView, steps: Sequence[tuple[str, str]]) -> list[tuple[s
         return list(steps)
     again = f"{view.program} drill {one_line(result.drill)}{on(one_line(view.inventory))}"
     first, closing = first_remedy(view)
+    what = f"{first}{_rows(view) if closing else ''}{closing}"
     if not (result.later_findings or result.verdict is Verdict.PASSED):
         if first and not closing:
             read = (first, f"{view.program} report.open {one_line(result.run)}")
             return [read, *(step for step in steps if "report.open" not in step[1])]
-        return [*([_log_restore(view, f"{first}{closing}")] if closing else []), *steps]
+        return [*([_log_restore(view, what)] if closing else []), *steps]
     others = [step for step in steps if step[1] != again]
     if closing:
-        return [_log_restore(view, f"{first}{closing}"), ("then repeat the drill", again), *others]
+        return [_log_restore(view, what), ("then repeat the drill", again), *others]
     repeat = REPEAT_LATER if _is_repeated_later(result) else "repeat the drill"
     return [(f"{first}; then repeat the drill", again), *others] if first else [*others, (repeat, again)]
+
+
+def _rows(view: RunView) -> str:
+    """Return a clause that names steps after the restore which changed data, and list its rows, because these rows may help to find
+    the missing data. The result is empty if no data is missing, and if there are no such steps."""
+    missing = next((finding for finding in findings_of(view.result) if finding.code in CLOSED_BY), None)
+    said = listed_rows.after_restore(view, missing.step) if missing else ""
+    return f"; {said}" if said else ""
 
 
 def on_terminal(view: RunView, steps: Sequence[tuple[str, str]]) -> list[tuple[str, str]]:

@@ -11,7 +11,7 @@ from drillbook.judge.faultstate import KEPT, PUT_BACK, PUT_BACK_GONE, PUT_BACK_R
 from drillbook.judge.recovery_record import Act, FaultCheck, Recovery
 from drillbook.judge.result import RunView
 from drillbook.language.lists import leading
-from drillbook.report import end_state, lost_data
+from drillbook.report import end_state, listed_rows, lost_data
 from drillbook.report.figures import count, lasted, one_line, readable, seconds, took, utc, utc_time
 from drillbook.report.markdown_syntax import escape, prose, table
 from drillbook.report.residue_state import data_host
@@ -282,10 +282,14 @@ def result(act: Act) -> tuple[str, str, str]:
 
 
 def _facts(act: Act) -> Iterator[str]:
-    """Yield the first short facts of a step. Long texts, such as the answer of a service, are left out."""
-    brief = {name: value for name, value in act.facts.items() if len(str(value)) <= LONGEST}
+    """Yield the first short facts of a step, and the first rows of its result. Long texts, such as the answer of a service, are left
+    out."""
+    rows = listed_rows.of_facts(act.facts)
+    brief = {name: value for name, value in listed_rows.others(act.facts).items() if len(str(value)) <= LONGEST}
     for fact in short_facts(brief, MOST_FACTS)[0]:
         yield f"{fact.name} {fact.value}{fact.unit}"
+    if rows:
+        yield f"{rows.number}: {rows.values}"
 
 
 def _of_undo(act: Act, message: str) -> tuple[str, str, str]:
