@@ -187,7 +187,9 @@ def test_a_run_without_a_verification_names_its_own_end_in_reports_and_lists() -
     assert "by the end of the verification" in recorded.title, "result.json keeps its words"
     dead = view.result.model_copy(update={"finished": None})
     (shown,) = [one for one in rows.findings_of(dead) if one.code == "not-recovered"]
-    assert shown.remedy == open_findings.RECOVER_FIRST, "its restore did not end, so no step of it need be at fault"
+    assert shown.remedy == (
+        f"Recover the run with `drillbook drill.recover {dead.run}`. Then check if the service is good."
+    ), "its restore did not end, so no step of it need be at fault"
     ended = recorded.model_copy(
         update={"title": f"{recorded.title}; recovered later", "remedy": f"Undone. {CONTROLLER_DIED_FIRST}"}
     )

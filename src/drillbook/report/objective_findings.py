@@ -14,6 +14,11 @@ from drillbook.report.wording import SHORT, measured
 from drillbook.sdk.action import find
 
 DIED = "Run the drill again: the controller of this run died. An objective that was not verified does not count as met."
+UNRECOVERED = (
+    "First recover the run with `drillbook drill.recover {run}`. Then run the drill again, because the controller of this run "
+    "died. An objective that was not verified does not count as met."
+)
+"""Remedy while ``run`` is not recovered: its changes are in the way of the next run."""
 BEFORE_RECOVERY = ("inject", "detect", "diagnose", "restore")
 """Phases that may take place before the service has recovered. The recovery time includes the durations of these phases."""
 
@@ -32,7 +37,7 @@ def remedy(finding: Finding, result: Result) -> str:
     """
     if finding.code != "objective-missed":
         if result.reason == CONTROLLER_DIED:
-            return DIED
+            return DIED if result.finished else UNRECOVERED.format(run=one_line(result.run))
         return (
             "Correct the problem that is named above, and run the drill again. An objective that was not verified does not count "
             "as met."

@@ -48,8 +48,8 @@ AT_END = {
     "good without a break before the verification ended": "good without a break before the run ended",
 }
 """Words for the finding ``NOT_RECOVERED`` of a run whose verification did not end. The key of each entry is the recorded text."""
-RECOVER_FIRST = "Recover the run with `drillbook drill.recover`. Then check if the service is good."
-"""Remedy of this finding while the run is not recovered: its restore may not have ended, and no step of it need be at fault."""
+RECOVER_FIRST = "Recover the run with `drillbook drill.recover {run}`. Then check if the service is good."
+"""Remedy of this finding while ``run`` is not recovered: its restore may not have ended, and no step of it need be at fault."""
 MEASURE_AGAIN = "Run the drill again, to measure the time of a recovery."
 """Instruction in the remedy of this finding after `drill.recover`: no change is left, but the run measured no recovery."""
 
@@ -113,15 +113,19 @@ def _joined_findings(findings: Sequence[Finding]) -> list[Finding]:
     return objective_findings.joined(findings, CONTROLLER_DIED)
 
 
-def at_end(finding: Finding, phases: Mapping[str, str], *, dead: bool = False) -> Finding:
+def at_end(finding: Finding, phases: Mapping[str, str], *, dead: str = "") -> Finding:
     """Return ``finding``. If it says that the service was not good by the end of the verification, but the verification did not end,
-    it names the end of the run instead. ``phases``: state of each phase. ``dead``: True if the controller died, and nobody
-    recovered the run; the recovery is then the remedy. After a recovery, the remedy is to run the drill again.
+    it names the end of the run instead. ``phases``: state of each phase. ``dead``: name of the run if its controller died,
+    and nobody recovered it; the recovery is then the remedy. After a recovery, the remedy is to run the drill again.
     """
     finding = finding.model_copy(update={"remedy": finding.remedy.replace(CONTROLLER_DIED_FIRST, MEASURE_AGAIN)})
     if finding.code != NOT_RECOVERED or phases.get("verify", UNVERIFIED_PHASE[0]) not in UNVERIFIED_PHASE:
         return finding
-    texts = {"title": finding.title, "wanted": finding.wanted, **({"remedy": RECOVER_FIRST} if dead else {})}
+    texts = {
+        "title": finding.title,
+        "wanted": finding.wanted,
+        **({"remedy": RECOVER_FIRST.format(run=dead)} if dead else {}),
+    }
     for recorded, shown in AT_END.items():
         texts = {key: text.replace(recorded, shown) for key, text in texts.items()}
     return finding.model_copy(update=texts)

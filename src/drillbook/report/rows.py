@@ -187,7 +187,7 @@ def _shown(finding: Finding, result: Result) -> Finding:
         return finding.model_copy(update={"remedy": objective_findings.remedy(finding, result)})
     if finding.code in NOT_GOOD_AGAIN:
         phases = {phase.phase: phase.status for phase in result.phases}
-        return open_findings.at_end(finding, phases, dead=result.finished is None)
+        return open_findings.at_end(finding, phases, dead="" if result.finished else one_line(result.run))
     if finding.code == "removed-data-missing":
         return finding.model_copy(update={"remedy": objective_findings.missing_remedy(finding, result)})
     if finding.code == UNEXPECTED:
