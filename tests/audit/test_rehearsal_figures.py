@@ -141,6 +141,10 @@ def test_a_backup_that_was_taken_while_a_drill_saved_the_service_is_no_routine_b
     (covered,) = [row for row in audit.coverage if row.service == "nightly"]
     assert covered.taken == words
     assert plain(html.render(audit)).count(f"with {words}" if during else "while the drill") == (2 if during else 0)
+    shows = {control.id: control.shows for control in audit.controls}
+    counted = " In 1 of them, the restored backup was taken while a drill ran, so no routine backup was proven: rehearse."
+    assert shows["A.8.13"].endswith(counted) is during
+    assert counted not in shows["CP-4"]
 
 
 def test_a_drill_with_a_fault_is_no_rehearsal(book):

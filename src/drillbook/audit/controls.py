@@ -191,7 +191,7 @@ def _bearing(control: Control, begun: Sequence[Record], shown: Sequence[Record],
     words = EVIDENCE[control.evidence].words
     folders = {record.folder for record in shown}
     without = [run for run in begun if run.folder not in folders]
-    told = f"{_taken(control, shown)}{_reserved(control, begun)}{apart}"
+    told = f"{_taken(control, shown, begun)}{_reserved(control, begun)}{apart}"
     shows = f"{len(shown)} of {count(len(begun), 'run')} {words}: {_drills(shown, begun)}.{told}"
     return replace(
         control,
@@ -213,17 +213,22 @@ def _reserved(control: Control, begun: Sequence[Record]) -> str:
     )
 
 
-def _taken(control: Control, shown: Sequence[Record]) -> str:
-    """Return sentences about those runs in ``shown`` that restored only backups from drills: backups that were taken during
-    the run, or by earlier runs of drills. The result is empty when there are no such runs, and for evidence that is not about
-    restored backups."""
+def _taken(control: Control, shown: Sequence[Record], begun: Sequence[Record]) -> str:
+    """Return sentences about those runs in ``shown`` that restored only backups which are perhaps no routine backups: backups
+    that were taken during the run, by earlier runs of drills, or while one of the runs ``begun`` took backups. The result is empty
+    when there are no such runs, and for evidence that is not about restored backups."""
     asked = shown if control.evidence in OF_BACKUPS else ()
     fresh = [record for record in asked if run_evidence.taken_by_run(record)]
     earlier = [record for record in asked if run_evidence.taken_by_drill(record)]
+    during = [record for record in asked if run_evidence.taken_during_drill(record, begun)]
     text = f" In {len(fresh)} of them, the restored backup was taken during the run: {_drills(fresh)}." if fresh else ""
-    more = f" {'more' if fresh else 'of them'}"
     if earlier:
-        text += f" In {len(earlier)}{more}, an earlier run of a drill had taken the restored backup: {_drills(earlier)}."
+        more = "more" if fresh else "of them"
+        text += f" In {len(earlier)} {more}, an earlier run of a drill had taken the restored backup: {_drills(earlier)}."
+    if during:
+        more = "more" if fresh or earlier else "of them"
+        told = "the restored backup was taken while a drill ran, so no routine backup was proven"
+        text += f" In {len(during)} {more}, {told}: {_drills(during)}."
     return text
 
 

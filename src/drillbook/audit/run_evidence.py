@@ -76,6 +76,19 @@ def taken_by_drill(record: Record) -> str:
     return "" if taken_by_run(record) else backup_origin.taken_by_drill(_steps(record))
 
 
+def taken_during_drill(record: Record, runs: Sequence[Record]) -> str:
+    """Return a text about a run that restored only backups which drills took, or which were taken while drills of ``runs`` took
+    backups. At least one of them was taken while a drill ran. The result is empty for any other run, and for a run for which
+    ``taken_by_run`` or ``taken_by_drill`` returns a text.
+    """
+    if taken_by_run(record) or taken_by_drill(record):
+        return ""
+    steps = _restores(record)
+    during = [taken_during(record, step, runs) for step in steps]
+    known = [text or backup_origin.origin(step, _steps(record)) for text, step in zip(during, steps, strict=True)]
+    return next(filter(None, during), "") if known and all(known) else ""
+
+
 def taken_during(record: Record, step: StepResult, runs: Sequence[Record]) -> str:
     """Return a text which names the drill that ran when the backup that ``step`` restored was taken. A drill takes backups, so
     such a backup is perhaps no routine backup. The result is empty if no other run of ``runs`` took backups of the same service
