@@ -13,6 +13,7 @@ from drillbook.audit.content import as_data
 from drillbook.audit.service_groups import Group
 from drillbook.catalog import entries
 from drillbook.cli import audit as desk
+from drillbook.report.remarks import NOT_ROUTINE
 from drillbook.sdk.backup import UNKNOWN_S
 from tests.audit import stories
 from tests.audit.stories import BASIS, REHEARSE, SITE, Book
@@ -145,6 +146,11 @@ def test_a_backup_that_was_taken_while_a_drill_saved_the_service_is_no_routine_b
     counted = " In 1 of them, the restored backup was taken while a drill ran, so no routine backup was proven: rehearse."
     assert shows["A.8.13"].endswith(counted) is during
     assert counted not in shows["CP-4"]
+    assert [run.beside_verdict for run in audit.runs] == ["", "‖ no routine backup" if during else ""]
+    for render in (html.render, markdown.render):
+        runs = plain(render(audit)).split("All runs")[-1]
+        assert runs.count("‖ no routine backup") == during
+        assert runs.count(NOT_ROUTINE) == during
 
 
 def test_a_drill_with_a_fault_is_no_rehearsal(book):
@@ -364,6 +370,7 @@ def test_a_backup_that_another_drill_took_is_told_and_is_no_routine_backup(book,
     taken = "a backup that the drill table-dropped took"
     restore_newest(book, place=BY_DRILL)
     audit = audited(book)
+    assert audit.runs[0].beside_verdict == "‖ no routine backup"
     assert (only(audit).taken, only(audit).lost) == (taken, f"13 min 54 s (no sampling error), with {taken}")
     assert (only(audit).error_s, only(audit).figure) == (0.0, "13 min 54 s")
     (run,) = audit.runs

@@ -244,7 +244,7 @@ def _of_journals(
     problems, elsewhere = chain.relevant([*followed.problems, *assurance.problems], period)
     whole = not any(problem.breaking for problem in problems)
     evidence = tuple(evidence_row(run, followed) for run in runs)
-    rows = tuple(run_row(run) for run in runs)
+    rows = tuple(run_row(run, runs) for run in runs)
     covered = coverage.coverage(runs, earlier, period, today)
     rehearsals = tuple(rehearsed(runs))
     return Audit(

@@ -53,6 +53,7 @@ _FIXED = {
     "rehearsals": rehearsal_figures,
     "retired": retired,
     "legend_of": remarks.legend,
+    "not_routine": remarks.NOT_ROUTINE,
     "not_proven": remarks.not_proven,
     "reserved": remarks.RESERVED,
     "exempt_lead": services.EXEMPT_LEAD,

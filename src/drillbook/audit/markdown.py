@@ -28,6 +28,7 @@ from drillbook.installation.program_name import as_called
 from drillbook.report.figures import size, utc
 from drillbook.report.markdown import capacity
 from drillbook.report.markdown_syntax import code, escape, table
+from drillbook.report.remarks import NOT_ROUTINE
 
 
 def render(audit: Audit) -> str:
@@ -186,7 +187,8 @@ def _ended(row: RunRow) -> str:
 def _verdict(row: RunRow, *, counted: bool = True) -> str:
     """Return the verdict of a run. ``counted``: False to leave out the number of its findings, in a table with the reasons."""
     left = ", with residue, closed" if row.closed else ", with residue" if row.residue else ""
-    return f"**{row.shown}**{left}{f', {row.beside}' if counted and row.beside else ''}"
+    sign = f" {row.beside_verdict}" if row.beside_verdict else ""
+    return f"**{row.shown}**{sign}{left}{f', {row.beside}' if counted and row.beside else ''}"
 
 
 def _not_passed(audit: Audit) -> list[str]:
@@ -284,6 +286,7 @@ def _runs(audit: Audit) -> list[str]:
         *markdown_proven.legend(
             (row.rpo_mark for row in audit.runs), [*told_marks(audit.proven), *(plot.title for plot in audit.plots)]
         ),
+        *([escape(NOT_ROUTINE)] if any(row.beside_verdict for row in audit.runs) else []),
     ]
 
 

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from urllib.parse import quote
 
+from drillbook.audit import run_evidence
 from drillbook.audit.coverage import row_of
 from drillbook.audit.records import IN_PROGRESS, Record, planned_services
 from drillbook.installation.program_name import NEUTRAL, as_called
@@ -81,6 +82,8 @@ class RunRow:
     lost: str = ""
     """Data of the service that did not come back in the run or its recoveries, such as ``at least 12 rows lost``. It is empty if no
     such loss is known."""
+    beside_verdict: str = ""
+    """Sign and words beside the verdict *passed* of a rehearsal that restored no routine backup. Otherwise empty."""
 
     @property
     def rpo_told(self) -> str:
@@ -159,8 +162,8 @@ def recover(run: str) -> str:
     return f"`{NEUTRAL} drill.recover {run}`"
 
 
-def run_row(record: Record) -> RunRow:
-    """Return the row of one run."""
+def run_row(record: Record, runs: Sequence[Record] = ()) -> RunRow:
+    """Return the row of one run. ``runs``: all runs of the period, which tell whether a drill ran when a backup was taken."""
     figures = {key: _figure(record, key) for key in ("rto", "rpo")}
     left = (
         tuple(f"{item.what} on {item.host}: {as_called(item.why, NEUTRAL)}" for item in record.result.residue)
@@ -195,8 +198,17 @@ def run_row(record: Record) -> RunRow:
         rpo_state=_state(record, "rpo"),
         recovered="" if record.result and record.result.settled else record.recovered,
         lost=earlier_losses.of_result(record.result) if record.result else "",
+        beside_verdict=_not_routine(record, runs),
         **figures,
     )
+
+
+def _not_routine(record: Record, runs: Sequence[Record]) -> str:
+    result = record.result
+    if result is None or record.verdict != Verdict.PASSED:
+        return ""
+    during = not result.faults and run_evidence.taken_during_drill(record, runs)
+    return remarks.AT_VERDICT if during else rehearsal_results.beside_verdict(result)
 
 
 def _kind(record: Record) -> str:
