@@ -11,23 +11,26 @@ import stat
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from drillbook.attestation import run_verification, sign_runs
+from drillbook.attestation import run_verification, sign_runs, trusted_content
 from drillbook.attestation.sign_runs import Sealer
 from drillbook.cli import recover, render
 from drillbook.cli.orchestration import Orchestrator
 from drillbook.errors import JournalError
-from drillbook.journal.journal import alive
+from drillbook.journal.journal import Journal, alive
 from drillbook.journal.own_writes import Written
-from drillbook.journal.run_state import RunStates
+from drillbook.journal.run_state import RunState, RunStates
 from drillbook.plan import spec
 from drillbook.project.project import Project
+from drillbook.redact import Redactor
 from drillbook.report import formats
 from drillbook.signing import keys
 from tests.attestation.forging import rechained
+from tests.contents import content
 from tests.engine.test_runner import Bench
 from tests.needs import need
 from tests.program import Folder, step
@@ -367,7 +370,7 @@ def killed(tmp_path, text, *, after):
 
 
 @needs_keygen
-def test_a_killed_run_is_vouched_for_up_to_where_it_signed_itself(tmp_path):
+def test_a_killed_run_is_vouched_for_up_to_where_it_signed_itself(tmp_path, capsys):
     run = killed(
         tmp_path,
         INJECT + "restore:\n" + step(["sleep", "300"]),
@@ -383,6 +386,13 @@ def test_a_killed_run_is_vouched_for_up_to_where_it_signed_itself(tmp_path):
     assert f"UNKNOWN end: the run signed its journal up to line {found['events']} while the run was in progress" in said
     assert render.report(Project(tmp_path), run.name) == 0
     assert attestation(run) == found, "nobody vouches for what stands behind it"
+    shown, events = " ".join(capsys.readouterr().out.split()), len(kinds) - found["events"]
+    assert events > 1
+    assert (
+        f"! the controller of this run died before it signed the last {events} events (from line {found['events'] + 1} on), so "
+        f"they stay unsigned; see drillbook report.verify {run.name}"
+    ) in shown
+    assert "not signed again" not in shown, "that would sound like a change by hand"
 
     assert recover.recover(Project(tmp_path), "sample") == 0
     after = attestation(run)
@@ -401,6 +411,28 @@ def test_a_killed_run_is_vouched_for_up_to_where_it_signed_itself(tmp_path):
             f"UNKNOWN vouched: the lines {found['events'] + 1} to {first} of the journal have no trusted signature" in said
         )
         render.report(Project(tmp_path), run.name)
+
+
+@needs_keygen
+def test_only_events_that_a_dead_controller_left_are_called_so(tmp_path):
+    run = killed(
+        tmp_path,
+        INJECT + "restore:\n" + step(["sleep", "300"]),
+        after=lambda event: event.get("step") == "restore.1" and event["kind"] == "step.started",
+    )
+    before = trusted_content.of_run(RunState(run), tmp_path)
+    assert trusted_content.died_before_it_signed(RunState(run), before)
+    ended = replace(before, sealed={**before.sealed, "occasion": "run"})
+    assert not trusted_content.died_before_it_signed(RunState(run), ended), "the run itself signed its end"
+    other = replace(before, unvouched="another reason")
+    assert not trusted_content.died_before_it_signed(RunState(run), other)
+    journal = Journal.resume(run, Redactor([]), origin=time.monotonic())
+    assert not trusted_content.died_before_it_signed(RunState(run), before), "a process continues it"
+    journal.append(content("run.finished", {"residue": [], "unwritten": ""}))
+    journal.close()
+    later = trusted_content.of_run(RunState(run), tmp_path)
+    assert later.unvouched
+    assert not trusted_content.died_before_it_signed(RunState(run), later), "it has an end, which nobody signed"
 
 
 @needs_keygen

@@ -24,6 +24,8 @@ from drillbook.attestation.format import (
     signed_names,
 )
 from drillbook.attestation.signature_check import State
+from drillbook.events.event import readable
+from drillbook.events.runs import Ended, RecoveryStarted
 from drillbook.journal.journal import FILE as JOURNAL
 from drillbook.journal.lines import Chain
 from drillbook.journal.run_files import RESULT
@@ -186,6 +188,25 @@ def _beyond(journal: Chain, events: int) -> str:
     if not journal.intact:
         return "the last line of the journal is torn or damaged"
     return ""
+
+
+def died_before_it_signed(state: RunState, standing: Standing) -> str:
+    """Return a sentence about the last events of a run whose controller died before it signed them. The sentence is empty in every
+    other case: if the run is in progress, has ended or was recovered, and if it had signed nothing while it was in progress.
+    """
+    sealed, events = standing.sealed or {}, state.events
+    beyond = _beyond(state.chain, standing.events)
+    if state.alive or sealed.get("occasion") not in CHECKPOINTS or not beyond or standing.unvouched != beyond:
+        return ""
+    if any(isinstance(readable(event), (Ended, RecoveryStarted)) for event in events) or len(events) <= standing.events:
+        return ""
+    last = len(events) - standing.events
+    told = (
+        f"the last {last} events (from line {standing.events + 1} on), so they stay"
+        if last > 1
+        else "the last event, so it stays"
+    )
+    return f"the controller of this run died before it signed {told} unsigned"
 
 
 def vouched_by(state: RunState, root: Path) -> tuple[str, str]:

@@ -45,7 +45,8 @@ def report(project: Project, run: str) -> int:
             raise JournalError(f"{folder.name} is not rendered: {before.doubt}", hint=f"invoke report.verify {folder.name}")
         view, unsigned = render(project, folder, before, runs, occasion="report")
         Teller(Manner.FULL, view.inventory).end(view, shown_path(folder / PAGE))
-        _tell_unsigned(folder, before, unsigned, console())
+        dead = trusted_content.died_before_it_signed(runs.of(folder), before) if unsigned == before.unvouched else ""
+        _tell_unsigned(folder, before, unsigned, console(), dead)
     return Exit.OK
 
 
@@ -148,9 +149,13 @@ def told_render(
     return view, runs.of(folder)
 
 
-def _tell_unsigned(folder: Path, before: Standing, unsigned: str, out: Console) -> None:
-    """Print that the run in ``folder`` was not signed again. ``unsigned``: the reason. Print nothing when it is empty."""
-    if unsigned:
+def _tell_unsigned(folder: Path, before: Standing, unsigned: str, out: Console, dead: str = "") -> None:
+    """Print that the run in ``folder`` was not signed again. ``unsigned``: the reason. Print nothing when it is empty. ``dead``:
+    sentence that takes the place of this warning if the only reason is that the controller died.
+    """
+    if dead:
+        out.print(Text(f"! {dead}; see {program()} report.verify {folder.name}", style="yellow"), soft_wrap=True)
+    elif unsigned:
         out.print(
             Text(
                 f"✗ not signed again: {one_line(unsigned)}; see {program()} report.verify {folder.name}",
