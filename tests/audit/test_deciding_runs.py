@@ -1,4 +1,4 @@
-"""Which run of a drill decides its verdict in an audit."""
+"""The run of a drill that decides its verdict in an audit."""
 
 from types import SimpleNamespace
 

@@ -26,7 +26,7 @@ from tests.report.test_agreement import plain
 END, DIED = "State at the end of the run: ", "State when the controller died, as far as the journal tells: "
 UNRECORDED = f"{DIED}inject.1 on a was still to be undone"
 STUCK = f"{END}inject.1 on a could not be undone; the last sample of http.available was bad."
-BACK = "Recovered at 2026-11-28 05:19:44 UTC: no change is left to undo; it was not verified that the service works. "
+BACK = "Recovered at 2026-11-28 05:19:44 UTC: nothing is left to undo; it was not verified that the service works. "
 RECOVERY = RecoveryStarted(tool="test", operator="nobody", controller="here")
 TAKEN, RELEASED = LockTaken(name="x", token=1, services=("database",)), LockReleased(name="x", token=1)
 OTHER = LockTaken(name="y", token=1, services=("cache", "queue"))
@@ -243,11 +243,11 @@ def test_a_step_that_found_no_problem_is_not_called_failed(name: str, said: str)
 @pytest.mark.parametrize(
     ("status", "left", "told"),
     [
-        ("done", 0, "no change is left to undo; the restore steps and the verification steps of the recovery succeeded."),
+        ("done", 0, "nothing is left to undo; the restore steps and the verification steps of the recovery succeeded."),
         (
             "failed",
             0,
-            "no change is left to undo; the restore steps of the recovery succeeded; the verification of the recovery did not succeed.",
+            "nothing is left to undo; the restore steps of the recovery succeeded; the verification of the recovery did not succeed.",
         ),
         ("done", 1, ""),
     ],

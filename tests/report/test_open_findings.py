@@ -14,8 +14,9 @@ from drillbook.audit.findings import findings
 from drillbook.findings import CATALOGUE, finding
 from drillbook.judge.recovered_later import CONTROLLER_DIED_FIRST
 from drillbook.judge.result import Objective, Result, Verdict
+from drillbook.judge.verdicts import CONTROLLER_DIED
 from drillbook.report import changes, html, index, junit, markdown, open_findings, rows, suite_steps, suites
-from drillbook.report.formats import as_json
+from drillbook.report.formats import as_json, result_data
 from drillbook.report.open_findings import LOST_WRITES, NOT_COUNTED, WITHIN
 from drillbook.report.rows import findings_of
 from drillbook.report.terminal import summary
@@ -197,3 +198,26 @@ def test_a_run_without_a_verification_names_its_own_end_in_reports_and_lists() -
     assert shown.remedy == "Undone. Run the drill again, to measure the time of a recovery.", "a remedy is something to do"
     verified = [open_findings.at_end(recorded, {"verify": status}) for status in ("done", "failed")]
     assert verified == [recorded, recorded]
+
+
+@pytest.mark.parametrize(
+    ("finished", "reason", "severity"),
+    [
+        ("2026-02-10T09:00:00Z", CONTROLLER_DIED, "medium"),
+        (None, CONTROLLER_DIED, "critical"),
+        ("2026-02-10T09:00:00Z", "restore.1 failed", "critical"),
+    ],
+)
+def test_a_recovered_run_must_only_run_again_and_its_lost_data_comes_first(finished, reason, severity):
+    codes = ("not-recovered", "objective-not-verified", "removed-data-missing")
+    view = samples.recorded("still_broken")
+    found = tuple(finding(code, title="RTO") for code in codes)
+    result = view.result.model_copy(update={"findings": found, "finished": finished, "reason": reason, "residue": ()})
+    shown = rows.findings_of(result)
+    listed = open_findings.of_result(json.loads(as_json(result_data(result))))
+    for told in (shown, listed):
+        assert {one.severity for one in told if one.code == "not-recovered"} == {severity}
+    assert (shown[0].code == "removed-data-missing") is (severity == "medium"), (
+        "what was lost comes before what was not measured"
+    )
+    assert result.findings[0].severity == "critical", "result.json keeps what it says"

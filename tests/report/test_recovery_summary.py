@@ -32,11 +32,10 @@ def test_a_recovered_run_has_a_line_for_its_host_and_its_state():
     lines, said = printed(samples.recorded("recovered"))
     assert lines[0] == "  \u2713 a  1 change undone: inject.1 pretend.break"
     assert (
-        "Recovered at 2026-11-28 05:19:44 UTC: no change is left to undo; it was not verified that the service works."
-        in said
+        "Recovered at 2026-11-28 05:19:44 UTC: nothing is left to undo; it was not verified that the service works." in said
     )
     assert "The verdict of the run stays aborted (exit 4): " in said
-    assert "findings of the run: 2 high: A probe was never good before the disruption" in said
+    assert "findings of the run: 1 high, 1 medium: A probe was never good before the disruption" in said
     assert "report reports/x/report.html" in said
     assert len(lines) <= 12
     for long in ("Clocks", "Phases", "remedy", "Objectives", "{"):

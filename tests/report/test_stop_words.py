@@ -62,5 +62,12 @@ def test_the_index_says_who_stopped_the_run():
 
 def test_a_stop_with_a_reason_that_a_person_wrote_keeps_its_remedy():
     asked = finding("aborted", measured="the run was stopped by the file stop: there is an incident")
-    assert stop_words.shown(asked) == asked
+    assert stop_words.shown(asked, [asked]) == asked
     assert "When the reason for the stop is gone" in asked.remedy
+
+
+@pytest.mark.parametrize(("code", "said"), [("removed-data-missing", False), ("file-time", True), (None, True)])
+def test_nothing_has_to_be_corrected_only_if_the_run_found_nothing_else(code, said):
+    stop = finding("aborted", measured="the run was stopped by SIGINT")
+    others = [stop, *([finding(code)] if code else [])]
+    assert ("Nothing has to be corrected" in stop_words.shown(stop, others).remedy) is said

@@ -18,6 +18,9 @@ from drillbook.judge.figures import Figure, Figures, phase_spans, session
 from drillbook.judge.outage import Look, Outage
 from drillbook.judge.samples import Sample, Stalls, canaries, samples_of, unheard_of
 
+NEVER_FOR_GOOD = "the service had not recovered for good by the end of the run"
+"""Reason why a run without a verification has no RTO."""
+
 
 def availability(result: Figures, events: Sequence[Event], disruption: float | None) -> None:
     """Measure RTO, outage and detection.
@@ -221,7 +224,7 @@ def _open_end(events: Sequence[Event]) -> str:
     """Return the reason why an outage has no measured end."""
     if _verification(events) is not None:
         return "the service had not recovered for good by the end of the verification"
-    return "the service had not recovered for good by the end of the run"
+    return NEVER_FOR_GOOD
 
 
 def _cut_off(events: Sequence[Event]) -> bool:

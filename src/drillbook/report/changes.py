@@ -11,7 +11,7 @@ from drillbook.judge.comparison import FIGURES, LEAST_PART, LEAST_S, least_chang
 from drillbook.judge.result import Result, RunView
 from drillbook.judge.verdicts import Verdict
 from drillbook.language.lists import leading
-from drillbook.report import dead_runs, open_findings, remarks, rows
+from drillbook.report import dead_runs, lost_data, open_findings, remarks, rows
 from drillbook.report.figures import bounded, count, figure, one_line, printed, rounded, seconds, took, utc
 from drillbook.report.markdown_syntax import escape, table
 from drillbook.report.objective_figures import alone_by, ends_with_sample
@@ -28,8 +28,6 @@ NOTE = (
 )
 INCOMPARABLE = "cannot be compared"
 NEITHER = "neither figure counts"
-LACKING = "removed-data-missing"
-"""Code of the finding that less data came back than the fault removed."""
 SHORT_RPO = f"{INCOMPARABLE}: {remarks.SHORT_MARK} less data came back than the fault removed"
 NONE_LOST = "none lost"
 NOT_TRIED = "not tried in this run"
@@ -287,8 +285,10 @@ def _incomplete(view: RunView, change: FigureChange) -> tuple[bool, bool]:
     known = view.comparison
     if change.key != "rpo" or known is None:
         return False, False
-    now = any(finding.code == LACKING for finding in view.result.every_finding)
-    new, gone = (any(it.code == LACKING for it in differences) for differences in (known.new_findings, known.gone_findings))
+    now = any(finding.code == lost_data.LACKING for finding in view.result.every_finding)
+    new, gone = (
+        any(it.code == lost_data.LACKING for it in differences) for differences in (known.new_findings, known.gone_findings)
+    )
     return gone or (now and not new), now
 
 

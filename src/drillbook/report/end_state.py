@@ -55,7 +55,7 @@ def sentence(view: RunView) -> str:
     """
     if view.result.verdict is Verdict.PASSED:
         return ""
-    return " ".join(filter(None, (after_recovery(view), lost_data.after_recovery(view), _told(view))))
+    return " ".join(filter(None, (after_recovery(view), lost_data.at_end(view), _told(view))))
 
 
 def lead(view: RunView) -> str:
@@ -66,7 +66,7 @@ def lead(view: RunView) -> str:
         return sentence(view)
     phase = next((phase.phase for phase in reversed(view.result.phases) if phase.status == "interrupted"), "")
     died = f"The controller of the run died{f' during the phase {one_line(phase)}' if phase else ''}."
-    return " ".join(filter(None, (died, _now(view), lost_data.after_recovery(view))))
+    return " ".join(filter(None, (died, _now(view), lost_data.at_end(view))))
 
 
 def details(view: RunView) -> str:
@@ -136,7 +136,7 @@ def after_recovery(view: RunView) -> str:
     parts = [f"the {' and the '.join(good)} of the recovery succeeded"] if good else []
     parts += [] if known["verify"] else ["it was not verified that the service works"]
     parts += ["the verification of the recovery did not succeed"] if known["verify"] - {"done"} else []
-    return f"Recovered at {utc(last.finished)}: {'; '.join(['no change is left to undo', *parts])}."
+    return f"Recovered at {utc(last.finished)}: {'; '.join(['nothing is left to undo', *parts])}."
 
 
 def last_acts(recoveries: Iterable[Recovery], phase: str) -> list[Act]:

@@ -7,8 +7,9 @@ from collections.abc import Sequence
 from drillbook.judge import shortfall, verdicts
 from drillbook.judge.later_steps import lasting
 from drillbook.judge.result import Result, RunView, StepView
-from drillbook.judge.verdicts import Verdict
-from drillbook.report import canary_writes, own_commands, rehearsal_results, remarks, unproven_faults
+from drillbook.judge.rto import NEVER_FOR_GOOD
+from drillbook.judge.verdicts import CONTROLLER_DIED, Verdict
+from drillbook.report import canary_writes, lost_data, own_commands, rehearsal_results, remarks, unproven_faults
 from drillbook.report.figures import count, one_line, seconds, utc_time
 from drillbook.report.objective_figures import in_run
 from drillbook.report.rows import rows_of
@@ -24,9 +25,12 @@ NONE_OF = "none "
 """Beginning of the clause about a canary that lost no write. After rows that did not come back, it begins with "beside them"."""
 
 
-def sentence(view: RunView) -> str:
-    """Return the result of the run in sentences, from measured figures only. The reason for a failure comes first."""
-    return " ".join(filter(None, (reason(view), story(view))))
+def sentence(view: RunView, *, beside: bool = False) -> str:
+    """Return the result of the run in sentences, from measured figures only. The reason for a failure comes first.
+
+    ``beside``: True if the sentences of ``end_state`` stand beside it. What they say is then left out.
+    """
+    return " ".join(filter(None, (reason(view), story(view, beside=beside))))
 
 
 def reason(view: RunView) -> str:
@@ -50,11 +54,12 @@ def _with_figures(said: str, result: Result) -> str:
     return f"{said.rstrip('.')} ({'; '.join(named)})."
 
 
-def story(view: RunView) -> str:
-    """Return the result of the run in sentences, without the sentence that ``reason`` returns."""
+def story(view: RunView, *, beside: bool = False) -> str:
+    """Return the result of the run in sentences, without the sentence that ``reason`` returns. ``beside``: see ``sentence``."""
     result, marks = view.result, view.timeline.marks
     service = one_line(result.service)
-    tail = "" if result.verdict in (Verdict.PASSED, *JUDGED) else _reason(result)
+    known = result.verdict in (Verdict.PASSED, *JUDGED) or (beside and result.reason == CONTROLLER_DIED)
+    tail = "" if known else _reason(result)
     if "disruption" not in marks:
         return " ".join(
             filter(None, (_not_disrupted(view), tail, *(unproven_faults.story(view, fault) for fault in result.faults)))
@@ -63,7 +68,8 @@ def story(view: RunView) -> str:
     if _not_passed(view):
         return _join(_unproven(result, f"Recovery of {service} is not proven: it was disrupted at {at}", marks))
     undone = ", by the undo of the stopped run" if _undone(view) else ""
-    parts = [_recovery(result, f"The service {service} was disrupted at {at}", marks) + undone, _loss(result)]
+    parts = [_recovery(result, f"The service {service} was disrupted at {at}", marks) + undone]
+    parts.append(_loss(result, told=beside and bool(lost_data.at_end(view))))
     if result.verdict is Verdict.ABORTED:
         parts.append(_doubt([figure for figure in FIGURES if not _missed(result, figure)], result))
     return " ".join([_join(parts), tail]).strip()
@@ -153,13 +159,16 @@ def _recovery(result: Result, begin: str, marks: dict[str, float]) -> str:
     if rto is not None:
         return f"{begin} and served again {written(result, 'rto')} later"
     why = unmeasured(result, "rto")
+    if result.reason == CONTROLLER_DIED and why == NEVER_FOR_GOOD:
+        return f"{begin}, and the controller died before the run measured a recovery"
     return f"{begin}, and no recovery was measured{f' ({why})' if why else ''}"
 
 
-def _loss(result: Result) -> str:
-    """Return clauses about the loss of data: first the data that did not come back, then the measured RPO."""
+def _loss(result: Result, *, told: bool = False) -> str:
+    """Return clauses about the loss of data: first the data that did not come back, unless it is ``told`` elsewhere, then the
+    measured RPO."""
     steps = lasting(result.steps, result.later_steps)
-    missing = remarks.shortfalls(steps)
+    missing = [] if told else remarks.shortfalls(steps)
     doubtful = own_commands.doubtful(steps, result.objectives.get("rpo"))
     whose = "of the canary's" if doubtful or shortfall.has_uncounted(steps) else "of the drill's"
     measured_loss = _measured_loss(result, whose)

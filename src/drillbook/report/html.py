@@ -74,7 +74,7 @@ def render(view: RunView) -> str:
             view=view,
             result=view.result,
             reason=headlines.reason(view),
-            story=headlines.story(view),
+            story=headlines.story(view, beside=True),
             residue=wording.residue(view.result),
             findings=residue_state.findings(view, rows.findings_of(view.result)),
             closed=closed(view.result),

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from drillbook.findings import Finding
+from drillbook.judge import shortfall
+from drillbook.judge.later_steps import lasting
 from drillbook.judge.result import Objective, Result, RunView
 from drillbook.judge.shortfall import OLDER
 from drillbook.judge.verdicts import Verdict
@@ -13,6 +15,9 @@ from drillbook.report.figures import count, one_line
 from drillbook.report.rows import ObjectiveRow, row_of
 
 NONE = "none"
+LACKING = "removed-data-missing"
+"""Code of the finding about data that did not come back."""
+ENTER_AGAIN = "Enter this data again: see Next."
 
 
 def lost(result: Result) -> str:
@@ -28,8 +33,8 @@ def _lost(result: Result, known: ObjectiveRow | None) -> str:
     rpo = result.objectives.get("rpo")
     if known is None or rpo is None or known.measured_s is None:
         return ""
-    if found := ", ".join(filter(None, (known.lost.removesuffix(" lost"), _writes(rpo)))):
-        return found
+    if lost_parts := ", ".join(filter(None, (known.lost.removesuffix(" lost"), _writes(rpo)))):
+        return lost_parts
     whole = rpo.lost_writes == 0 and result.verdict is Verdict.PASSED and not known.uncounted
     return NONE if whole else ""
 
@@ -64,6 +69,17 @@ def after_recovery(view: RunView) -> str:
     return _sentence(view.result.every_finding, view.result) if view.recoveries else ""
 
 
+def at_end(view: RunView) -> str:
+    """Return sentences about the data that did not come back in a run that was recovered or stopped, with the instruction to enter it
+    again if no change is left to undo. They are empty for any other run.
+    """
+    if not view.recoveries and view.result.verdict is not Verdict.ABORTED:
+        return ""
+    lacking = any(finding.code == LACKING for finding in view.result.every_finding)
+    instruction = ENTER_AGAIN if lacking and (view.recoveries or view.finished) and not view.result.open_residue else ""
+    return " ".join(filter(None, (_sentence(view.result.every_finding, view.result), instruction)))
+
+
 def in_recovery(result: Result, steps: Iterable[str]) -> str:
     """Return a sentence about the data that did not come back in ``steps``, which are steps of a recovery. The sentence is empty if
     no such loss was found.
@@ -72,7 +88,7 @@ def in_recovery(result: Result, steps: Iterable[str]) -> str:
 
 
 def _sentence(findings: Iterable[Finding], result: Result) -> str:
-    told = [_told(finding, result) for finding in findings if finding.code in open_findings.DATA_LOSS]
+    told = dict.fromkeys(_told(finding, result) for finding in findings if finding.code in open_findings.DATA_LOSS)
     return f"Data lost: {'; '.join(told)}." if told else ""
 
 
@@ -80,5 +96,9 @@ def _told(finding: Finding, result: Result) -> str:
     if finding.code == open_findings.LOST_WRITES:
         writes, _, numbers = canary_writes.lost(one_line(finding.measured), result).partition(": ")
         return f"{writes} ({numbers})" if numbers else writes
+    if finding.code == LACKING:
+        known = shortfall.shortfalls(lasting(result.steps, result.later_steps))
+        if short := [one_line(loss.text) for loss in known if loss.step == finding.step]:
+            return "; ".join(short)
     measured = one_line(finding.measured).removesuffix(f" ({OLDER})")  # the finding in the report has the rest
     return ": ".join(filter(None, (one_line(finding.title[:1].lower() + finding.title[1:]), measured)))

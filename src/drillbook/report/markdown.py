@@ -79,7 +79,7 @@ def render(view: RunView) -> str:
 
 def _first(view: RunView) -> list[str]:
     """Return the first paragraphs: the reason for a failure, or else the state at the end of the run, comes first."""
-    reason, story, state = headlines.reason(view), headlines.story(view), end_state.lead(view)
+    reason, story, state = headlines.reason(view), headlines.story(view, beside=True), end_state.lead(view)
     return [reason, story, state] if reason else [state, story]
 
 

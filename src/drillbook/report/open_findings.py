@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 from drillbook.findings import Finding, Severity
 from drillbook.installation.program_name import as_called
-from drillbook.judge.recovered_later import CONTROLLER_DIED_FIRST, RECOVERED
+from drillbook.judge.recovered_later import CONTROLLER_DIED_FIRST, NOT_GOOD_AGAIN, RECOVERED
 from drillbook.judge.verdicts import CONTROLLER_DIED, Verdict
 from drillbook.language.lists import leading
 from drillbook.plan.permitted import FORBIDDEN
@@ -19,6 +20,10 @@ if TYPE_CHECKING:
 
 GRAVE = ("critical", "high", "medium")
 """Severities of findings that need attention even if the run passed, the worst first."""
+WORST = ("critical", "high")
+MEASURED_NOTHING = (*NOT_GOOD_AGAIN, "objective-not-verified")
+"""Codes of the findings of a run which say that it did not measure or verify a recovery."""
+_TIME = re.compile(r"\b(\d{4}-\d\d-\d\d)T(\d\d:\d\d:\d\d)Z")
 MOST_NAMES = 4
 ALLOWED = "allowed because"
 """Label of the field ``wanted`` in a finding about a failure that the drill allows. In this finding, the field contains no
@@ -102,8 +107,10 @@ def of_result(result: Mapping[str, Any]) -> list[Finding]:
     phases = {str(phase.get("phase")): str(phase.get("status")) for phase in result.get("phases", ())}
     findings = [at_end(finding, phases) for finding in findings]
     objectives = objectives_of(result)
-    known = grave(consequences.folded(as_shown(findings, objectives), objectives))
-    return _joined_findings(known) if result.get("reason") == CONTROLLER_DIED else known
+    died = result.get("reason") == CONTROLLER_DIED
+    recovered = died and bool(result.get("finished")) and not result.get("residue")
+    known = grave(consequences.folded(as_shown(findings, objectives, recovered=recovered), objectives))
+    return _joined_findings(known) if died else known
 
 
 def _joined_findings(findings: Sequence[Finding]) -> list[Finding]:
@@ -118,7 +125,8 @@ def at_end(finding: Finding, phases: Mapping[str, str], *, dead: str = "") -> Fi
     it names the end of the run instead. ``phases``: state of each phase. ``dead``: name of the run if its controller died,
     and nobody recovered it; the recovery is then the remedy. After a recovery, the remedy is to run the drill again.
     """
-    finding = finding.model_copy(update={"remedy": finding.remedy.replace(CONTROLLER_DIED_FIRST, MEASURE_AGAIN)})
+    remedy = finding.remedy.replace(CONTROLLER_DIED_FIRST, MEASURE_AGAIN)
+    finding = finding.model_copy(update={"title": _with_times(finding.title), "remedy": _with_times(remedy)})
     if finding.code != NOT_RECOVERED or phases.get("verify", UNVERIFIED_PHASE[0]) not in UNVERIFIED_PHASE:
         return finding
     texts = {
@@ -129,6 +137,11 @@ def at_end(finding: Finding, phases: Mapping[str, str], *, dead: str = "") -> Fi
     for recorded, shown in AT_END.items():
         texts = {key: text.replace(recorded, shown) for key, text in texts.items()}
     return finding.model_copy(update=texts)
+
+
+def _with_times(text: str) -> str:
+    """Return ``text`` with times as reports write them, such as `2026-12-01 19:47:10 UTC`."""
+    return _TIME.sub(r"\1 \2 UTC", text)
 
 
 def wanted_name(code: str) -> str:
@@ -161,7 +174,7 @@ def recovered_later(titles: Iterable[str]) -> str:
     a part is used. The result is empty if no title has such a part.
     """
     parts = [title.rpartition(f"; {RECOVERED}") for title in titles]
-    return next((f"{RECOVERED}{one_line(rest)}" for _, mark, rest in parts if mark), "")
+    return next((f"{RECOVERED}{one_line(_with_times(rest))}" for _, mark, rest in parts if mark), "")
 
 
 def allowed(code: str, objectives: Mapping[str, Objective]) -> bool:
@@ -170,10 +183,13 @@ def allowed(code: str, objectives: Mapping[str, Objective]) -> bool:
     return code == LOST_WRITES and rpo is not None and rpo.met is True and rpo.measured_s is not None
 
 
-def as_shown(findings: Iterable[Finding], objectives: Mapping[str, Objective]) -> list[Finding]:
-    """Return the findings with the severities that reports show, the worst first. Lost writes that the RPO allows get the
-    severity `information`. When the RPO was measured, but could not be verified, this is added to the title. The finding
-    that the guard does not permit the environment comes first, because the others do not matter there.
+def as_shown(findings: Iterable[Finding], objectives: Mapping[str, Objective], *, recovered: bool = False) -> list[Finding]:
+    """Return the findings with the severities that reports show, the worst first; among equals, lost data first. Lost writes that the
+    RPO allows get the severity `information`. When the RPO was measured, but could not be verified, this is added to the title. The
+    finding that the guard does not permit the environment comes first, because the others do not matter there.
+
+    ``recovered``: True if the controller of the run died, and a recovery then undid all changes. The findings in ``MEASURED_NOTHING``
+    get the severity `medium`, as the end of a run that a person stopped: they only say that the drill must run again.
     """
     order = list(Severity)
     shown = [
@@ -181,10 +197,15 @@ def as_shown(findings: Iterable[Finding], objectives: Mapping[str, Objective]) -
         if allowed(finding.code, objectives)
         else _doubted(finding)
         if _unverified(finding.code, objectives)
+        else _measured_nothing(finding)
+        if recovered and finding.code in MEASURED_NOTHING
         else finding
         for finding in findings
     ]
-    return sorted(shown, key=lambda finding: (finding.code != FORBIDDEN, order.index(finding.severity)))
+    return sorted(
+        shown,
+        key=lambda finding: (finding.code != FORBIDDEN, order.index(finding.severity), finding.code not in DATA_LOSS),
+    )
 
 
 def _unverified(code: str, objectives: Mapping[str, Objective]) -> bool:
@@ -194,6 +215,10 @@ def _unverified(code: str, objectives: Mapping[str, Objective]) -> bool:
 
 def _doubted(finding: Finding) -> Finding:
     return finding.model_copy(update={"title": f"{finding.title}; {NOT_VERIFIED}"})
+
+
+def _measured_nothing(finding: Finding) -> Finding:
+    return finding.model_copy(update={"severity": Severity.MEDIUM}) if finding.severity in WORST else finding
 
 
 def _information(finding: Finding) -> Finding:

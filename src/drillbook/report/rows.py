@@ -9,7 +9,7 @@ from drillbook.exits import Exit
 from drillbook.findings import Finding
 from drillbook.judge.recovered_later import NOT_GOOD_AGAIN
 from drillbook.judge.result import Injection, Objective, Result, RunView, Settled
-from drillbook.judge.verdicts import Verdict
+from drillbook.judge.verdicts import CONTROLLER_DIED, Verdict
 from drillbook.report import (
     canary_writes,
     consequences,
@@ -158,7 +158,8 @@ def each_finding(result: Result) -> list[Finding]:
     run did not pass, the finding's title says that the RPO does not count. A finding about a missed objective also names the
     measurement error of the figure.
     """
-    listed = open_findings.as_shown(result.every_finding, result.objectives)
+    recovered = result.reason == CONTROLLER_DIED and result.finished is not None and not result.residue
+    listed = open_findings.as_shown(result.every_finding, result.objectives, recovered=recovered)
     shown_ = [_shown(unproven_faults.brief_finding(finding, result), result) for finding in listed]
     return [
         finding.model_copy(update={key: readable(getattr(finding, key)) for key in ("wanted", "measured")})
@@ -178,7 +179,7 @@ def _shown(finding: Finding, result: Result) -> Finding:
         for key, objective in result.objectives.items():
             if objective.measured_s is not None and finding.title.endswith(f": {key.upper()}"):
                 plain, row = f"{objective.measured_s:.3f} s", row_of(result, key)
-                figure = row.marked if row and row.lost else objective_figure(objective)
+                figure = row.measured if row and row.lost else objective_figure(objective)
                 figure = f"({figure}) {DOES_NOT_COUNT}" if row and row.uncounted else figure
                 told = finding.measured.replace(plain, figure, 1)
                 finding = finding.model_copy(
@@ -192,7 +193,7 @@ def _shown(finding: Finding, result: Result) -> Finding:
         return finding.model_copy(update={"remedy": objective_findings.missing_remedy(finding, result)})
     if finding.code == UNEXPECTED:
         return finding.model_copy(update={"measured": without_body(finding.measured)})
-    return stop_words.shown(finding) if finding.code == consequences.STOP else finding
+    return stop_words.shown(finding, result.every_finding)
 
 
 def rows_of(result: Result) -> list[ObjectiveRow]:

@@ -84,7 +84,7 @@ def ending(view: RunView) -> RenderableType:
     return Group(
         *_contradictions(rows.contradictions(view)),
         *_tolerated(view),
-        Prose(Text("\n".join(filter(None, (headlines.sentence(view), end_state.sentence(view))))), 2),
+        Prose(Text("\n".join(filter(None, (headlines.sentence(view, beside=True), end_state.sentence(view))))), 2),
         _of_run(view),
     )
 
