@@ -74,6 +74,62 @@ def test_a_backup_counts_as_rehearsed_only_while_the_newest_run_that_restores_it
     assert services.evidence_of(rows(*runs)["relay"]) == ""
 
 
+TOOK = "backup that the drill site-lost took"
+BY_DRILL = ("restore.1", "backup.restore", {"backup": {"id": "20261101T083000.000Z-site-lost-0001/www.tar"}})
+WHILE = ("restore.1", "backup.restore", {"backup": {"id": "www.tar", "taken_during": "site-lost"}})
+NOW = ("restore.1", "backup.restore", {"backup": {"id": "www.tar", "taken_at": "2027-01-01T00:00:00.000Z"}})
+LOG = ("restore.1", "backup.restore", {"backup": {**NOW[2]["backup"], "until": "2027-01-01T00:00:00.000Z"}})
+SAVES = {**PLAN, "steps": [{"id": "backup.1", "action": "command.run", "effect": "write", "params": {}}, *PLAN["steps"]]}
+
+
+def restored(day, step, plan=PLAN):
+    one = run(day, plan)
+    return replace(one, result=record(step).result)
+
+
+@pytest.mark.parametrize(
+    ("runs", "text"),
+    [
+        (
+            [restored("02", BY_DRILL)],
+            f"NOT confirmed (a run that began on 2026-11-02 restored the backup and passed, but with a {TOOK}, so",
+        ),
+        (
+            [restored("02", WHILE)],
+            "passed, but with a backup that was taken while the drill site-lost ran, so no routine backup was proven)",
+        ),
+        ([restored("02", NOW, SAVES)], "passed, but with a backup taken during this run, so no routine backup was proven)"),
+        (
+            [restored("02", NOW)],
+            "confirmed (a run that began on 2026-11-02 restored the backup and passed, with a backup taken during this run)",
+        ),
+        (
+            [restored("02", LOG, SAVES)],
+            "confirmed (a run that began on 2026-11-02 restored the backup and passed, with a backup taken",
+        ),
+        ([run("01"), restored("02", BY_DRILL)], "confirmed (a run that began on 2026-11-01 restored the backup and passed)"),
+        ([failed("01"), restored("02", WHILE)], "NOT confirmed (a run that began on 2026-11-02"),
+        ([run("01"), failed("02"), restored("03", WHILE)], "NOT confirmed (a run that began on 2026-11-03"),
+        ([restored("01", WHILE), run("02")], "confirmed (a run that began on 2026-11-02 restored the backup and passed)"),
+    ],
+)
+def test_a_backup_that_a_drill_took_confirms_no_routine_backup(book, runs, text):
+    row = rows(*runs)["site_archives"]
+    evidence = services.evidence_of(row)
+    assert text in evidence
+    assert evidence.startswith(text) or not text.startswith(("confirmed", "NOT"))
+    assert row.doubtful is row.by_drill is evidence.startswith("NOT")
+    book.run("2026-01-10T09:00:00").good().close()
+    shown = replace(audited(book), coverage=tuple(rows(*runs).values()))
+    told = [one.step for one in alerts(shown) if "exempt from drills" in one.text]
+    assert told == ["rehearse site_archives again after the next routine backup"] * row.doubtful
+    more = replace(shown, coverage=(*shown.coverage, rows(failed("01"))["site_archives"]))
+    steps = [one.step for one in alerts(more) if "exempt from drills" in one.text]
+    assert [step.endswith("; for site_archives, repeat it after the next routine backup") for step in steps] == [
+        row.doubtful
+    ]
+
+
 def test_each_page_tells_if_the_statement_is_confirmed(book):
     book.run("2026-01-10T09:00:00").good().close()
     audit = audited(book)

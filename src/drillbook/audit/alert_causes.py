@@ -7,7 +7,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import replace
 
-from drillbook.audit import earlier_rows, forbidden_runs, gaps, gone_files, reservations, retired, wording
+from drillbook.audit import earlier_rows, forbidden_runs, gaps, gone_files, reservations, retired, services, wording
 from drillbook.audit.absences import MISSING
 from drillbook.audit.alert import (
     AT_ONCE,
@@ -341,12 +341,11 @@ def _of_services(audit: Audit) -> Iterator[Alert]:
     """Return alerts about services without an RPO, and about backups that no run restored."""
     when = _coming(audit)
     yield from _without_rpo(audit, when)
-    if doubtful := [row.service for row in audit.coverage if row.doubtful]:
+    if doubtful := [row for row in audit.coverage if row.doubtful]:
         what = f"{len(doubtful)} backups" if len(doubtful) > 1 else "a backup"
-        text = f"No run of the period confirms a restore of {what} exempt from drills: {open_findings.named(doubtful)}"
-        each = "each of these backups" if len(doubtful) > 1 else "this backup"
-        step = f"plan a rehearsal that restores {each} (`{catalog_command()}` lists shipped drills)"
-        yield Alert(text, step, when=when, topic=Topic.EXEMPT)
+        names = open_findings.named([row.service for row in doubtful])
+        text = f"No run of the period confirms a restore of {what} exempt from drills: {names}"
+        yield Alert(text, services.rehearsal(doubtful, catalog_command()), when=when, topic=Topic.EXEMPT)
 
 
 def _coming(audit: Audit) -> str:

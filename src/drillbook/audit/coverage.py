@@ -11,7 +11,7 @@ from typing import Any
 from drillbook.audit.deciding_runs import deciding
 from drillbook.audit.period import Period
 from drillbook.audit.records import Record, planned_services
-from drillbook.audit.run_evidence import recovered, source_taken_during, sources_planned, sources_restored, taken_by_run
+from drillbook.audit.run_evidence import recovered, source_by_drill, source_origin, sources_planned, sources_restored
 from drillbook.inventory.inventory import Inventory
 from drillbook.judge.result import Objective
 from drillbook.judge.verdicts import UNFINISHED, Verdict
@@ -117,7 +117,10 @@ class CoverageRow:
     backup. It is also empty if, after the passed run, a run failed that should restore the backup.
     """
     taken: str = ""
-    """Text which says that the run of ``restored`` also took the backup. It is empty when the backup is older than the run."""
+    """Text which says that the run of ``restored`` also took the backup, or that another drill did, or ran at that time. It is empty
+    for a backup that is older than the run and of no drill."""
+    by_drill: bool = False
+    """True if a drill took the backup of ``taken``, or may have taken it. Such a restore does not confirm the routine backups."""
     keeps_data: bool = True
     """False for a kind of service without data of its own, such as `http`. Such a service needs no RPO."""
     retired: bool = False
@@ -152,10 +155,10 @@ class CoverageRow:
 
     @property
     def doubtful(self) -> bool:
-        """True for a backup that the inventory exempts from drills, although no run of the period proved that it can be
-        restored.
+        """True for a backup that the inventory exempts from drills, although no run of the period proved that a routine
+        backup can be restored.
         """
-        return bool(self.left_out and self.backup_of and not self.runs and not self.restored)
+        return bool(self.left_out and self.backup_of and not self.runs and (self.by_drill or not self.restored))
 
 
 @dataclass(frozen=True, slots=True)
@@ -209,10 +212,10 @@ def coverage(runs: Sequence[Record], earlier: Sequence[Record], period: Period, 
         written = _written(newest.get(row[0]), row[1])
         made = _row(row, rows[row], period, today, str(written.get("not_drilled") or ""))
         backup_of = str(written.get("service") or "")
-        restored, taken = _restored(row, runs) if backup_of else ("", "")
+        made = _restored(made, runs) if backup_of else made
         keeps = _keeps_data(newest.get(row[0]), row[1])
         kind = str(written.get("kind") or "")
-        covered.append(replace(made, backup_of=backup_of, restored=restored, taken=taken, keeps_data=keeps, kind=kind))
+        covered.append(replace(made, backup_of=backup_of, keeps_data=keeps, kind=kind))
     return covered
 
 
@@ -224,19 +227,24 @@ def _written(newest: Record | None, service: str) -> dict[str, Any]:
     return written if isinstance(written, dict) else {}
 
 
-def _restored(row: tuple[str, str], runs: Sequence[Record]) -> tuple[str, str]:
-    """Return two texts about the newest passed run that restored the backup ``row``. The first text is the start of this
-    run. The second text says that this run also took the backup, or is empty when the backup is older than the run.
+def _restored(row: CoverageRow, runs: Sequence[Record]) -> CoverageRow:
+    """Return the row of a backup with the newest passed run that restored it. A run that restored a routine backup goes before
+    newer runs with a backup that a drill took.
 
-    Both texts are empty in two cases: no passed run restored the backup, or a newer run that should restore it failed.
+    The row stays as it is if no passed run restored the backup, or if a newer run that should restore it failed.
     """
-    environment, name = row
+    known = row
     for run in sorted(runs, key=lambda run: (run.started or "", run.name), reverse=True):
-        if run.environment == environment and name in sources_restored(run):
-            return run.started or "", taken_by_run(run, name) or source_taken_during(run, name, runs)
-        if run.environment == environment and run.verdict == Verdict.FAILED and name in sources_planned(run):
-            return "", ""
-    return "", ""
+        if run.environment == row.environment and row.service in sources_restored(run):
+            by_drill = source_by_drill(run, row.service, runs)
+            if not (by_drill and known.restored):
+                taken = source_origin(run, row.service, runs)
+                known = replace(row, restored=run.started or "", taken=taken, by_drill=by_drill)
+            if not by_drill:
+                break
+        elif run.environment == row.environment and run.verdict == Verdict.FAILED and row.service in sources_planned(run):
+            break
+    return known
 
 
 def _of(record: Record, environment: str, service: str, newest: Record | None) -> bool:

@@ -115,13 +115,27 @@ def _takes_backups(record: Record) -> bool:
     return any(step["id"].startswith("backup.") and step.get("effect") != "read" for step in planned_steps(record))
 
 
-def source_taken_during(record: Record, source: str, runs: Sequence[Record]) -> str:
-    """Return the text of ``taken_during`` for the restores of the backup ``source`` in ``record``, if it is true of all of
-    them.
+def source_origin(record: Record, source: str, runs: Sequence[Record]) -> str:
+    """Return a text which says that drills took all backups of ``source`` that were restored in ``record``, or that a drill
+    of ``runs`` ran when they were taken. The result is empty if at least one of them is older than the run and of no drill.
     """
     names = _sources(record)
-    texts = [taken_during(record, step, runs) for step in _restores(record) if names.get(step.id) == source]
-    return texts[0] if texts and all(texts) else ""
+    steps = [step for step in _restores(record) if names.get(step.id) == source]
+    texts = [backup_origin.origin(step, _steps(record)) or taken_during(record, step, runs) for step in steps]
+    return taken_by_run(record, source) or (texts[0] if texts and all(texts) else "")
+
+
+def source_by_drill(record: Record, source: str, runs: Sequence[Record]) -> bool:
+    """Return True if the backups of ``source`` that were restored in ``record`` are perhaps no routine backups, because drills took
+    them, or may have taken them. Return False for a backup of the run's own time if no step of the run may have taken it, and for
+    an archived log, which always ends in the run: these are routine backups.
+    """
+    if not taken_by_run(record, source):
+        return bool(source_origin(record, source, runs))
+    names = _sources(record)
+    backups = [step.facts.get("backup") for step in _restores(record) if names.get(step.id) == source]
+    continuous = all(isinstance(backup, Mapping) and backup.get("until") for backup in backups)
+    return _takes_backups(record) and not continuous
 
 
 def _sources(record: Record) -> dict[str, str]:

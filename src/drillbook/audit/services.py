@@ -6,12 +6,13 @@ from collections.abc import Sequence
 from typing import Protocol
 
 from drillbook.audit.coverage import CoverageRow
+from drillbook.report import open_findings
 from drillbook.report.figures import count
 
 EXEMPT_LEAD = (
     "No run drilled these services in the period. For each of them, the author of the inventory states why no drill is "
     "expected. Drillbook checks this statement only if the service is a backup: a run that passed must have restored the "
-    "backup."
+    "backup, and not one that a drill took."
 )
 ITS = ("its", "their")
 """Words for one backup, and for several."""
@@ -66,10 +67,28 @@ def evidence_of(row: CoverageRow) -> str:
     """
     if not row.left_out or not row.backup_of or row.runs:
         return ""
+    if row.by_drill:
+        return (
+            f"NOT confirmed (a run that began on {row.restored[:10]} restored the backup and passed, but with {row.taken}, "
+            "so no routine backup was proven)"
+        )
     if row.restored:
         taken = f", with {row.taken}" if row.taken else ""
         return f"confirmed (a run that began on {row.restored[:10]} restored the backup and passed{taken})"
     return "NOT confirmed (no run of the period restored the backup and passed, or a later run failed)"
+
+
+def rehearsal(doubtful: Sequence[CoverageRow], catalog: str) -> str:
+    """Return the next step for backups whose restore no run confirms: plan rehearsals, and repeat those that restored a backup of a
+    drill. ``catalog``: command that lists shipped drills.
+    """
+    repeated = [row.service for row in doubtful if row.by_drill]
+    again = "after the next routine backup"
+    if len(repeated) == len(doubtful):
+        return f"rehearse {open_findings.named(repeated)} again {again}"
+    each = "each of these backups" if len(doubtful) > 1 else "this backup"
+    step = f"plan a rehearsal that restores {each} (`{catalog}` lists shipped drills)"
+    return step + (f"; for {open_findings.named(repeated)}, repeat it {again}" if repeated else "")
 
 
 def exempt_sentence(covered: Sequence[CoverageRow]) -> str:
@@ -83,7 +102,7 @@ def exempt_sentence(covered: Sequence[CoverageRow]) -> str:
 
 def total(covered: Sequence[CoverageRow]) -> str:
     """Return a sentence that adds up the services: those to be drilled, and those that are exempt from drills. The sentence also
-    tells how many of the exempt services are backups that no run restored. It is empty if no service is exempt.
+    tells of how many of the exempt services no run restored a routine backup. It is empty if no service is exempt.
     """
     exempt_rows = [row for row in covered if row.left_out and not row.runs]
     if not exempt_rows:
