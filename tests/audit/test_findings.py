@@ -104,8 +104,8 @@ def test_the_audit_counts_the_findings_of_a_recovered_run_as_its_report_and_tell
     assert alert.step.startswith("Compare the restored data with the manifest" if lossy else "run it again: ")
     assert "drill sample" in alert.step
     for page in (html.render(audit), markdown.render(audit), summary.render(audit)):
-        assert ("Less data came back than the fault removed" in plain(page)) is lossy
-        assert number in plain(page) or "sample in lab lost data (" in plain(page), "the summary tells a loss first"
+        assert ("with at least 9 rows lost: " in plain(page)) is lossy
+        assert number in plain(page)
         assert "the verification did not run" not in plain(page)
 
 

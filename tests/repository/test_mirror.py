@@ -33,6 +33,7 @@ WHOLE = {
         "evidence_rows.py": "test_content.py and test_chain.py: digests, and runs that confirm a journal",
         "formats.py": "test_rendering.py: every file of an audit",
         "html.py": "test_rendering.py and test_screen.py: the page of an audit",
+        "lost_amounts.py": "test_repeat_steps.py: entries about lost data tell how much",
         "markdown.py": "test_rendering.py: it tells the same as the page",
         "markdown_proven.py": "test_objective_states.py: objectives in every format",
         "printed_summary.py": "test_summary.py and test_paper.py: what fits on one page, and what alerts and terms are left out",

@@ -7,10 +7,11 @@ from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from enum import StrEnum
 
+from drillbook.audit import lost_amounts
 from drillbook.audit.findings import FindingRow
 from drillbook.catalog import entries
 from drillbook.installation.program_name import NEUTRAL
-from drillbook.report.open_findings import DATA_LOSS, GRAVE
+from drillbook.report.open_findings import GRAVE
 
 AT_ONCE, NEXT_RUN, NEXT_RUNS = "at once", "before its next run", "before their next run"
 SIGN_OFF = "before the sign-off"
@@ -80,6 +81,10 @@ class Alert:
     """
     missed: str = ""
     """Objectives that the drill's newest run missed, such as ``RTO``. It is empty if it failed for another reason, or did not fail."""
+    rows: str = ""
+    """Data of the service that did not come back in the drill's newest run, such as ``at least 18 rows lost``. The text contains it.
+    It is empty if no such loss is known. Such an alert is never joined with those about drills that must run again.
+    """
     otherwise: str = ""
     """Other choice, or another remark on the next step, which is written right after it. The summary has no room for it."""
 
@@ -100,9 +105,11 @@ class Alert:
 def urgency(alert: Alert) -> int:
     """Return the place of ``alert`` in a list, from 0 for the most urgent alerts. An incomplete record comes first, then changes
     that are not undone. Alerts about open findings follow in the order of their severity, and among equals, lost data comes
-    first. Then comes everything else to do at once.
+    first. Rows of a service that the newest run lost are at least as severe as a missed objective. Then comes everything else to
+    do at once.
     """
     severe = SEVERE.index(alert.severity) if alert.severity in SEVERE else len(SEVERE)
+    severe = min(severe, SEVERE.index("high")) if alert.rows else severe
     if alert.topic is Topic.RECORD:
         return 0
     if alert.topic is Topic.LEFT:
@@ -149,7 +156,7 @@ def graded(alert: Alert, rows: Iterable[FindingRow]) -> Alert:
     first.
     """
     known = list(rows)
-    lost = dict.fromkeys(row.title for row in known if row.code in DATA_LOSS)
+    lost = lost_amounts.titles(known, alert.rows)
     return replace(alert, severity=known[0].severity if known else "", lost=tuple(lost))
 
 

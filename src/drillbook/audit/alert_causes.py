@@ -4,10 +4,21 @@ and the time by which the step is due.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import replace
 
-from drillbook.audit import earlier_rows, forbidden_runs, gaps, gone_files, reservations, retired, services, wording
+from drillbook.audit import (
+    earlier_rows,
+    forbidden_runs,
+    gaps,
+    gone_files,
+    lost_amounts,
+    repeat_steps,
+    reservations,
+    retired,
+    services,
+    wording,
+)
 from drillbook.audit.absences import MISSING
 from drillbook.audit.alert import (
     AT_ONCE,
@@ -28,24 +39,21 @@ from drillbook.audit.alert import (
     urgency,
 )
 from drillbook.audit.content import Audit
-from drillbook.audit.findings import RECOVERED_SINCE, FindingRow, each_open
+from drillbook.audit.findings import FindingRow, each_open
 from drillbook.audit.missed_drills import NEVER, NEVER_RAN, MissedRow
-from drillbook.audit.records import IN_PROGRESS
 from drillbook.audit.rehearsal_figures import RehearsedRow
-from drillbook.audit.run_rows import RunRow, recover
+from drillbook.audit.run_rows import RunRow
 from drillbook.audit.undrilled_services import command
 from drillbook.findings import Severity
 from drillbook.installation.program_name import NEUTRAL, as_called
-from drillbook.judge.verdicts import CONTROLLER_DIED, Verdict
+from drillbook.judge.verdicts import Verdict
 from drillbook.language.lists import leading
 from drillbook.project.schedule_record import NOT_BEGUN
-from drillbook.report import next_steps, open_findings, stop_words
+from drillbook.report import open_findings
 from drillbook.report.figures import kinds_of
 from drillbook.report.wording import SHORT, badness
 
 MOST_TITLES = 2
-RESIDUE = "residue"
-"""Code of the finding about changes that are not undone. A separate alert is made for these changes."""
 VERBS = {True: "was missed", False: "could not be verified in the run that failed"}
 """Reasons why an objective is not proven, by ``ProvenRow.missed``: True when the objective was measured and not reached, and
 False when the run failed before the objective could be checked."""
@@ -163,40 +171,14 @@ def _of_failing(
     """Yield the alert about a drill whose newest run ``run`` did not pass. For a retired drill, yield nothing."""
     if retired.covering(audit.retired, run.drill, run.environment):
         return
-    known = "; ".join(_known(audit, key, run))
-    text = f"{run.drill} in {run.environment} {run.ended} on {run.started[:10]}: {run.summed_up}"
+    rows = _open(audit, key)
+    lost, known = lost_amounts.of(run, rows), "; ".join(_known(audit, key, run))
+    text = f"{run.drill} in {run.environment} {run.ended} on {run.started[:10]}{lost_amounts.beside(lost)}: {run.summed_up}"
     text += f" ({known})" if known else ""
-    step, stopped = gone_files.after(audit, run) or _again(audit, key, run)
+    step, otherwise, stopped = repeat_steps.after(audit, key, run)
     about = drill_key(run.drill, run.environment)
     alert = Alert(text, step, owners[key], when, run.run, about, Topic.RUN_AGAIN, stopped=stopped, missed=run.missed)
-    yield graded(alert, _open(audit, key))
-
-
-def _again(audit: Audit, key: tuple[str, str], run: RunRow) -> tuple[str, bool]:
-    """Return the next step for a drill whose newest run ``run`` did not pass, and the field ``stopped`` of its alert."""
-    if run.reason == IN_PROGRESS:
-        return "repeat the audit after the run has ended", False
-    rows = [row for row in audit.findings if (row.environment, row.drill) == key and row.code != RESIDUE]
-    recovered = [row for row in rows if row.state == RECOVERED_SINCE]
-    died = run.reason == CONTROLLER_DIED  # nothing else is to be corrected before the drill is repeated
-    first = _first_step(row for row in rows if row not in recovered and (row.code == reservations.LACKING or not died))
-    other = next_steps.named_inventory(run.reason) if run.verdict == Verdict.NOT_RUN else ""
-    again = f"`{next_steps.run_again(NEUTRAL, run.drill, other or run.inventory)}`"
-    if run.verdict == Verdict.NOT_RUN:
-        return f"run the drill where these services are installed: {again}", False
-    if died and not (first and run.finished):
-        undo = "" if run.finished else f"recover the run with {recover(run.run)}, then "
-        return f"{undo}run it again: {again}", not undo
-    if first:
-        return f"{first}. After the correction: {again}", False
-    if recovered:
-        return f"{RECOVERED_SINCE}; run the drill again: {again}", True
-    return (f"run it again: {again}", True) if _was_stopped(run) else (f"mend the cause, then {again}", False)
-
-
-def _was_stopped(run: RunRow) -> bool:
-    """Return True for a run that a person or a signal stopped. It shows no problem that must be corrected before the next run."""
-    return run.verdict == Verdict.ABORTED and stop_words.is_stop(run.reason)
+    yield graded(replace(alert, otherwise=otherwise, rows=lost), rows)
 
 
 def _known(audit: Audit, key: tuple[str, str], run: RunRow) -> Iterator[str]:
@@ -207,9 +189,7 @@ def _known(audit: Audit, key: tuple[str, str], run: RunRow) -> Iterator[str]:
     rows = _open(audit, key)
     if rows and open_findings.is_listed(run.verdict):
         since = min(row.first_seen for row in rows)[:10]
-        lost = "".join(
-            f", {title}" for title in dict.fromkeys(row.title for row in rows if row.code in open_findings.DATA_LOSS)
-        )
+        lost = "".join(f", {title}" for title in lost_amounts.titles(rows, lost_amounts.of(run, rows)) if title != run.lost)
         yield open_findings.counted(each_open(rows)) + (f" open since {since}" if since != run.started[:10] else "") + lost
     never = "no run of this drill has passed yet" if run.verdict == Verdict.NOT_RUN else "never passed"
     for row in audit.missed:
@@ -229,12 +209,6 @@ def _open(audit: Audit, key: tuple[str, str]) -> list[FindingRow]:
     return [row for row in audit.findings if (row.environment, row.drill) == key and is_known(row)]
 
 
-def _first_step(rows: Iterable[FindingRow]) -> str:
-    """Return the first instruction in the remedies of ``rows``. Only findings count that ``is_known`` accepts. The result is empty if
-    no remedy contains an instruction."""
-    return next((step for row in rows if is_known(row) and (step := row.first_step)), "")
-
-
 def _overdue(row: MissedRow) -> bool:
     return row.kind not in (NOT_BEGUN, NEVER_RAN) and not row.until
 
@@ -248,31 +222,26 @@ def _of_findings(audit: Audit, owners: dict[tuple[str, str], str]) -> Iterator[A
         if is_open(row) and (row.environment, row.drill) not in failing:
             rows_by_drill.setdefault((row.environment, row.drill), []).append(row)
     for (environment, drill), rows in rows_by_drill.items():
-        named = open_findings.never_hidden(rows)
-        always = dict.fromkeys(row.title for row in named)
-        titles, others = leading(list(always | dict.fromkeys(row.title for row in rows)), max(MOST_TITLES, len(always)))
+        run = next((ran for ran in reversed(audit.runs) if (ran.environment, ran.drill) == (environment, drill)), None)
+        lost = lost_amounts.of(run, rows)
+        always, every = (
+            dict.fromkeys(lost_amounts.title(row, lost) for row in known)
+            for known in (open_findings.never_hidden(rows), rows)
+        )
+        titles, others = leading(list(always | every), max(MOST_TITLES, len(always)))
         more = f"; and {others} more" if others else ""
         since = f"open since {min(row.first_seen for row in rows)[:10]}"
         number = open_findings.counted(each_open(rows))
         text = f"{drill} in {environment} has {number}, {since}: {'; '.join(titles)}{more}"
         lossy = any(row.code in open_findings.DATA_LOSS for row in rows)
         when = NEXT_RUN if rows[0].severity == "medium" and not lossy else AT_ONCE
-        run = [ran.run for ran in audit.runs if (ran.environment, ran.drill) == (environment, drill)][-1:]
-        step, otherwise = _closing_step(rows)
+        step, otherwise = repeat_steps.closing(rows)
         if gone_files.is_gone(audit, drill):
             first = next(filter(None, (row.instruction for row in rows)), "correct the problem")
             step, otherwise = f"{first}; {gone_files.step(drill)}", ""
         who, about = owner_of(owners, environment, drill), drill_key(drill, environment)
-        yield graded(Alert(text, step, who, when, "".join(run), about, Topic.FINDINGS, otherwise=otherwise), rows)
-
-
-def _closing_step(rows: Sequence[FindingRow]) -> tuple[str, str]:
-    """Return the next step for the open findings ``rows`` of a drill that passed, and what else must be done before a repetition
-    of the drill closes the finding. This is empty if a repetition is enough."""
-    row = next((row for row in rows if row.instruction), None)
-    if row is not None and row.closing:
-        return f"{row.instruction}. Then close the finding as the report says", f": {row.closing}, and run the drill again"
-    return f"{row.instruction if row else 'correct the problem'}, then run the drill again", ""
+        alert = Alert(text, step, who, when, run.run if run else "", about, Topic.FINDINGS, otherwise=otherwise, rows=lost)
+        yield graded(alert, rows)
 
 
 def _of_overdue(audit: Audit, owners: dict[tuple[str, str], str]) -> Iterator[Alert]:

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from itertools import islice
 
+from drillbook.audit import lost_amounts
 from drillbook.audit.alert import AT_ONCE, Alert, Topic
 from drillbook.audit.alert_causes import listed
 from drillbook.audit.content import Audit
 from drillbook.audit.run_rows import recover
+from drillbook.installation.program_name import NEUTRAL
 
 COMMAND = re.compile(r"`([^`]+)`")
 
@@ -26,9 +28,22 @@ def commands_at_once(audit: Audit, most: int) -> list[tuple[str, str]]:
 
 def _commands(audit: Audit) -> Iterator[tuple[str, str]]:
     for alert in (alert for alert in listed(audit) if alert.when == AT_ONCE):
-        match = COMMAND.search(recover(alert.run) if alert.topic is Topic.LEFT else alert.step)
-        if match:
-            yield _purpose(alert, match[1]), match[1]
+        commands = COMMAND.findall(recover(alert.run) if alert.topic is Topic.LEFT else alert.step)
+        if alert.rows and not any(" drill.recover " in command for command in commands):
+            own = [command for command in commands if " drill " in command or " schedule.retire " in command]
+            yield _of_rows(alert, own)
+        elif commands:
+            yield _purpose(alert, commands[0]), commands[0]
+
+
+def _of_rows(alert: Alert, commands: Sequence[str]) -> tuple[str, str]:
+    """Return the purpose and the command of an alert about data that did not come back. ``commands``: commands of its next step. If
+    there are none, the command is the one that shows the report.
+    """
+    enter = lost_amounts.ENTER.replace("the missing data", f"the missing data of {alert.about}")
+    if not commands:
+        return f"{enter}, as its report says", f"{NEUTRAL} report {alert.run}"
+    return f"{enter}, then {_purpose(alert, commands[0]).replace(f' {alert.about} ', ' the drill ')}", commands[0]
 
 
 def _purpose(alert: Alert, command: str) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 
+from drillbook.audit import lost_amounts
 from drillbook.audit.alert import Alert, Topic
 from drillbook.audit.gone_files import GONE
 
@@ -28,6 +29,8 @@ PHRASES = {
     Topic.OTHER: "run a drill",
 }
 """Next step of each kind of alert, if no clause of the alert's own next step is short enough."""
+AGAIN = f"{lost_amounts.ENTER}, then run the drill again"
+"""Next step if the drill's newest run lost data of its service."""
 _AGAIN = re.compile(r"(?:\. After the correction:|, then) `[^`]+`")
 _BESIDE = re.compile(r" with `[^`]+`(?: and `[^`]+`)*| \([^()]*\)|, which the audit names,")
 _ENDS = (r": `", r"\. |; |: `", r", (?:and|or|so that|then|for|with) ")
@@ -44,5 +47,7 @@ def of(alert: Alert) -> str:
     this kind of alert."""
     text = _AGAIN.sub(", then run it again", alert.step.replace(f"{GONE}: ", ""))
     text = _BESIDE.sub("", text)
+    if alert.rows and lost_amounts.ENTER in text.casefold() and alert.topic is not Topic.LEFT:
+        return AGAIN
     clauses = (re.split(end, text, maxsplit=1)[0] for end in _ENDS)
     return next((clause for clause in clauses if len(clause) <= MOST), PHRASES[alert.topic])

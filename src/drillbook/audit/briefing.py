@@ -7,6 +7,7 @@ import re
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import replace
 
+from drillbook.audit import lost_amounts
 from drillbook.audit.alert import (
     NEXT_RUN,
     NEXT_RUNS,
@@ -56,9 +57,9 @@ def of(audit: Audit, least: int) -> list[Alert]:
     ``least``: number of alerts that the page always shows. Normally, each drill has its own alert. The drills that must run
     again share one alert in two cases: there are more than ``least`` of them, or their own alerts would leave an alert that
     the page needs outside of the first ``least`` alerts. If this is not enough, the passed drills that lost data share an alert,
-    then all drills that must run again, also those that lost data, and then those that passed with severe findings. The drills
-    that left changes share one if the page would need twice as many alerts as ``least``. Only alerts with the same time limit
-    are joined.
+    then all drills that must run again, also those that lost data, and then those that passed with severe findings. A drill
+    whose newest run lost data of its service keeps its own alert, with the amount. If the page would need twice as many alerts as
+    ``least``, such drills share one, and then the drills that left changes. Only alerts with the same time limit are joined.
     """
     told = {alert.about for alert in _by_drill(list(alerts(audit))) if alert.about and _same_run(audit, alert)}
     shown = sorted((_with_state(audit, alert) for alert in _by_drill(_without_runs(audit, told))), key=urgency)
@@ -71,6 +72,8 @@ def of(audit: Audit, least: int) -> list[Alert]:
         shown = _with_one_for_losses(_with_one_for_all(alone, lossy=True))
     if needed(shown) > least:
         shown = _with_one_for_findings(shown)
+    if needed(shown) > 2 * least:
+        shown = _with_one_for_rows(shown)
     return _with_one_for_changes(shown) if needed(shown) > 2 * least else shown
 
 
@@ -158,21 +161,30 @@ def _joined(first: Alert, second: Alert) -> Alert:
         other = f"its run of {begun(first.run)[:10]} " if first.run not in ("", second.run) else ""
         text = f"{verdict}; {other}{first.text.removeprefix(f'{first.about} ')}"
     lost = tuple(dict.fromkeys((*first.lost, *second.lost)))
-    return replace(first, text=text, run=first.run or second.run, severity=_worst([first, second]), lost=lost)
+    return replace(
+        first,
+        text=text,
+        run=first.run or second.run,
+        severity=_worst([first, second]),
+        lost=lost,
+        rows=first.rows or second.rows,
+    )
 
 
 def _verdict(alert: Alert) -> str:
     """Return the verdict in the text of an alert about a run, without its reason, but with the death of its controller, or who
     stopped it."""
     verdict, _, reason = alert.text.partition(": ")
-    verdict += ", because its controller died" if reason.startswith(DIED) else ""
-    return verdict + (f", stopped by {stop[1]}" if (stop := _STOPPED.match(reason)) else "")
+    lost = lost_amounts.beside(alert.rows)
+    verdict = verdict.removesuffix(lost) + (", because its controller died" if reason.startswith(DIED) else "")
+    verdict += f", stopped by {stop[1]}" if (stop := _STOPPED.match(reason)) else ""
+    return verdict + (f",{lost}" if lost else "")
 
 
 def _with_one_for_all(shown: Sequence[Alert], *, lossy: bool = False) -> list[Alert]:
     """Join the alerts which say that a drill must run again, and return all alerts, the most urgent first. Drills that lost data
     are named first, then those that missed an objective. ``lossy``: False to leave out the alerts about lost data."""
-    again = [alert for alert in shown if alert.topic is Topic.RUN_AGAIN and alert.about and (lossy or not alert.lost)]
+    again = [alert for alert in shown if _joins(alert) and (lossy or not alert.lost)]
     step = RUN_AGAIN if all(alert.stopped for alert in again) else MEND
     step += NO_CAUSE if step == MEND and any(map(_stopped_by, again)) else ""
     step += as_called(RETIRE_THOSE) if any(GONE in alert.step for alert in again) else ""
@@ -180,6 +192,18 @@ def _with_one_for_all(shown: Sequence[Alert], *, lossy: bool = False) -> list[Al
     joint = Alert("must run again", step, topic=Topic.RUN_AGAIN, lost=lost)
     named = sorted(again, key=lambda alert: (not alert.lost, not alert.missed))
     return sorted(_with_one(shown, named, joint, _outcome), key=urgency)
+
+
+def _joins(alert: Alert) -> bool:
+    """Return True for an alert about a drill that must run again. One that lost data of its service has its own alert."""
+    return alert.topic is Topic.RUN_AGAIN and bool(alert.about) and not alert.rows
+
+
+def _with_one_for_rows(shown: Sequence[Alert]) -> list[Alert]:
+    """Join the alerts about drills whose newest runs lost data of their services to one alert, with the amounts."""
+    lossy = [alert for alert in shown if alert.rows and alert.about and alert.topic is not Topic.LEFT]
+    joint = Alert(LOST, lost_amounts.ENTER_THOSE, topic=Topic.RUN_AGAIN, lost=(LOST,), rows=LOST)
+    return _with_one(shown, lossy, joint, lambda alert: f"{alert.about} ({alert.rows})")
 
 
 def _with_one_for_changes(shown: Sequence[Alert]) -> list[Alert]:
@@ -192,7 +216,7 @@ def _with_one_for_changes(shown: Sequence[Alert]) -> list[Alert]:
 def _with_one_for_losses(shown: Sequence[Alert]) -> list[Alert]:
     """Join the alerts about drills that passed, but lost data. A drill that did not pass keeps its verdict, so its alert is left
     out."""
-    lossy = [alert for alert in shown if alert.lost and alert.about and alert.topic is Topic.FINDINGS]
+    lossy = [alert for alert in shown if alert.lost and alert.about and alert.topic is Topic.FINDINGS and not alert.rows]
     joint = Alert(f"passed, but {LOST}", MEND, topic=Topic.FINDINGS, lost=(LOST,))
     return _with_one(shown, lossy, joint, lambda alert: f"{alert.about} ({'; '.join(alert.lost)})")
 

@@ -204,7 +204,7 @@ def _not_passed(audit: Audit) -> list[str]:
                     escape(row.environment),
                     utc(row.started) if row.started else "not known",
                     _verdict(row, counted=False),
-                    escape(as_called("; ".join(filter(None, [row.reason or "no reason is recorded", row.later])))),
+                    escape(as_called("; ".join(filter(None, [row.reason or "no reason is recorded", row.loss, row.later])))),
                     escape(as_called("; ".join(row.left))) or "nothing",
                 )
                 for row in audit.not_passed

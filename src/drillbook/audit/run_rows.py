@@ -115,14 +115,21 @@ class RunRow:
         a run which still needs it. It is empty for every other run.
         """
         if self.recovered:
-            return f"{RECOVERED}, {utc_minute(self.recovered)} UTC{self._to_undo}"
+            lost = f", but {self.lost}" if self.lost and self._to_undo else ""
+            return f"{RECOVERED}, {utc_minute(self.recovered)} UTC{self._to_undo}{lost}"
         if self.shown == UNFINISHED:
             return f"{UNFINISHED}; recover it: {recover(self.run)}"
         return ""
 
     @property
+    def loss(self) -> str:
+        """Data of the service that did not come back, if ``later`` does not tell it."""
+        return "" if self.lost in self.later else self.lost
+
+    @property
     def summed_up(self) -> str:
-        """Reason of the verdict. For a run that was recovered since, the text also has the day of the recovery."""
+        """Reason of the verdict. For a run that was recovered since, the text also has the day of the recovery. Lost data is left
+        out."""
         if not self.recovered:
             return self.reason
         reason = self.reason.partition(", ")[0] if self.reason == CONTROLLER_DIED else self.reason
@@ -146,7 +153,7 @@ class RunRow:
             return ""
         number = len(self.residue)
         left = f"{count(number, 'change')} {'is' if number == 1 else 'are'}" if number else "nothing is"
-        return f": {left} left to undo{f', but {self.lost}' if self.lost else ''}"
+        return f": {left} left to undo"
 
     @property
     def left(self) -> tuple[str, ...]:
