@@ -168,3 +168,26 @@ def test_findings_come_before_earlier_losses():
     opened = "! 1 high finding open: drillbook report.open sample"
     assert finding_lines.below("sample", "1 high finding", "", [loss]) == [opened, LINE]
     assert finding_lines.below("sample", "", "", ()) == []
+
+
+@pytest.mark.parametrize("verdict", ["aborted", "passed"])
+def test_an_unfinished_run_hides_no_loss_of_the_runs_before_it(shelf, capsys, verdict):
+    lost(shelf, timedelta(hours=3))
+    lost(shelf, timedelta(hours=2), verdict)
+    shelf.open("sample", timedelta(hours=1))
+    listed, _, waiting = printed(shelf, capsys)
+    told = "2 earlier runs reported losses, the newest" if verdict == "aborted" else "earlier run reported"
+    for text in (listed, waiting):
+        (line,) = [line for line in text.splitlines() if "earlier run" in line]
+        assert line == f"  ! {told} ≥ 9 rows lost: drillbook report.open sample-0002"
+
+
+def test_a_short_list_chooses_drills_that_lost_data_before_others_that_failed(shelf, capsys):
+    lost(shelf, timedelta(hours=9), findings=[FINDING])
+    for number in range(12):
+        shelf.drill(f"other-{number}", "every: 7d\n")
+        shelf.result(f"other-{number}", "failed", timedelta(hours=1), 1)
+    overview.drills(Project(shelf.root))
+    text = capsys.readouterr().out
+    assert "not passed in the last run" in text, "not all drills fit"
+    assert "9 rows lost: drillbook report.open sample" in text

@@ -9,7 +9,7 @@ from dataclasses import replace
 
 from drillbook.cli import open_runs
 from drillbook.journal.run_state import RunState
-from drillbook.judge.verdicts import UNFINISHED
+from drillbook.judge.verdicts import UNFINISHED, Verdict
 from drillbook.plan.schedule import State
 from drillbook.project.due_row import DueRow
 from drillbook.sdk.run_names import RUN_ID, drill_of
@@ -43,14 +43,17 @@ def is_apart(row: DueRow, named: Collection[Subject]) -> bool:
 
 
 def shown(rows: Sequence[DueRow], named: Collection[Subject]) -> list[DueRow]:
-    """Return the rows, with ``unfinished`` as the last run of the drills and suites in ``named``, without the findings,
-    marks and loss of the run before it."""
-    return [
-        replace(row, last_verdict=UNFINISHED, last_findings="", last_marks="", last_lost="")
-        if is_unfinished(row, named)
-        else row
-        for row in rows
-    ]
+    """Return the rows, with ``unfinished`` as the last run of the drills and suites in ``named``, without the findings and marks
+    of the run before it. The loss of this run is an earlier one then."""
+    return [_unfinished(row) if is_unfinished(row, named) else row for row in rows]
+
+
+def _unfinished(row: DueRow) -> DueRow:
+    from drillbook.report import earlier_losses  # noqa: PLC0415  keeps start-up fast
+
+    passed = row.last_verdict == Verdict.PASSED
+    losses = earlier_losses.with_hidden(row.earlier_losses, row.last_run, row.last_started, row.last_lost, passed=passed)
+    return replace(row, last_verdict=UNFINISHED, last_findings="", last_marks="", last_lost="", earlier_losses=losses)
 
 
 def _environment(state: RunState) -> str:

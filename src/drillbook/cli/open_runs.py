@@ -14,7 +14,7 @@ from drillbook.errors import DrillbookError
 from drillbook.exits import Exit
 from drillbook.installation.program_name import program
 from drillbook.journal.run_state import RunState, RunStates
-from drillbook.judge.verdicts import UNFINISHED, shown
+from drillbook.judge.verdicts import UNFINISHED, Verdict, shown
 from drillbook.project.newest_runs import Ended, Standing
 from drillbook.project.project import Project
 from drillbook.report import folders
@@ -67,8 +67,18 @@ def with_dead(
                 run.run, states.of(reports / run.run), drill, "", "unfinished", started, Exit.UNVERIFIED, settled=False
             )
             known = newest.get(drill)
-            standings[drill] = replace(known, last=last, failed="") if known else Standing(last, None, started)
+            standings[drill] = _hidden(known, last) if known else Standing(last, None, started)
     return standings
+
+
+def _hidden(known: Standing, last: Ended) -> Standing:
+    """Return the standing of a drill with the unfinished run ``last`` in place of its newest run, which is now an earlier one."""
+    from drillbook.report import earlier_losses  # noqa: PLC0415  keeps start-up fast
+
+    old = known.last
+    passed = old.verdict == Verdict.PASSED
+    losses = earlier_losses.with_hidden(known.losses, old.run, old.started, old.lost, passed=passed)
+    return replace(known, last=last, failed="", losses=losses)
 
 
 def _open(folder: Path, *, ended: bool) -> Open:

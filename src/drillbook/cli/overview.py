@@ -93,7 +93,7 @@ def _summary(wanted: Sequence[Scheduled], newest: Mapping[str, Standing], due_ro
     """
     lasts = {each.name: newest[each.name].last for each in wanted if each.name in newest}
     passed, dead = ([last.verdict for last in lasts.values()].count(word) for word in (Verdict.PASSED, UNFINISHED))
-    again = sum(bool(_again(each, lasts.get(each.name), due_rows.get(each.name))) for each in wanted)
+    again = sum(bool(short_list.again(each, lasts.get(each.name), due_rows.get(each.name))) for each in wanted)
     now = sum(each.name in due_rows and due_rows[each.name].is_due for each in wanted)
     bare = sum(not (each.every or each.planned_by or each.broken) for each in wanted)
     parts = [f"last run passed: {passed} of {count(len(wanted), 'drill or suite', 'drills and suites')}"]
@@ -172,7 +172,10 @@ def _listed(wanted: Scheduled, standing: Standing | None, row: DueRow | None, no
     else:
         older = f"last passed {day(passed.started)}" if passed and passed is not last else ""
         needs = f"needs {row.needs}" if row and row.state is State.NOT_HERE else ""
-        facts, commands = (last.recovered if last else "", older, needs), (*told, note or _again(wanted, last, row))
+        facts, commands = (
+            (last.recovered if last else "", older, needs),
+            (*told, note or short_list.again(wanted, last, row)),
+        )
         more = Text(short_list.below(facts, commands, room - GAP), style="dim")
     return Listed(
         wanted.name + (" (suite)" if wanted.suite else ""),
@@ -182,22 +185,16 @@ def _listed(wanted: Scheduled, standing: Standing | None, row: DueRow | None, no
         marked,
         until(row, last.verdict if last else "") if row or not wanted.planned_by else Text(f"by {wanted.planned_by}", "dim"),
         more,
-        short_list.of_drill(wanted, last, row, 1 + short_list.height_of(more.plain, room - GAP), attention=bool(told)),
+        short_list.of_drill(
+            wanted,
+            last,
+            row,
+            1 + short_list.height_of(more.plain, room - GAP),
+            attention=bool(told),
+            lossy=bool(standing and standing.lossy),
+        ),
         last.marks if last else "",
     )
-
-
-def _again(wanted: Scheduled, last: Ended | None, row: DueRow | None) -> str:
-    """Return the next step of a drill or suite that must run again. The text is empty for any other drill or suite, and if
-    its file cannot be read.
-    """
-    if last is None or wanted.broken or wanted.mistake:
-        return ""
-    if not short_list.must_run_again(last.verdict, row.state if row else None):
-        return ""
-    from drillbook.cli import due_steps  # noqa: PLC0415  keeps start-up fast
-
-    return due_steps.run_it_again(row) if row else f"again: {program()} drill {wanted.name}"
 
 
 def _services(names: Sequence[str]) -> str:

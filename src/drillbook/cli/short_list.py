@@ -92,9 +92,25 @@ def next_step(verdict: str, state: State | None) -> str:
     return "run it again" if must_run_again(verdict, state) else ""
 
 
-def of_drill(wanted: Scheduled, last: Ended | None, row: DueRow | None, lines: int, *, attention: bool = False) -> Entry:
+def again(wanted: Scheduled, last: Ended | None, row: DueRow | None) -> str:
+    """Return the next step of a drill or suite that must run again. The text is empty for any other drill or suite, and if
+    its file cannot be read.
+    """
+    if last is None or wanted.broken or wanted.mistake:
+        return ""
+    if not must_run_again(last.verdict, row.state if row else None):
+        return ""
+    from drillbook.cli import due_steps  # noqa: PLC0415  keeps start-up fast
+
+    return due_steps.run_it_again(row) if row else f"again: {program()} drill {wanted.name}"
+
+
+def of_drill(
+    wanted: Scheduled, last: Ended | None, row: DueRow | None, lines: int, *, attention: bool = False, lossy: bool = False
+) -> Entry:
     """Return the entry of a drill or suite in the list of ``drill.list``. ``last``: its newest run. ``row``: its schedule.
-    ``attention``: True if its newest run has open findings, or if an earlier run lost data.
+    ``attention``: True if its newest run has open findings, or if an earlier run lost data. ``lossy``: True if a run lost data; of
+    entries with the same state, those come first.
     """
     tried = last is not None and not (last.verdict == Verdict.NOT_RUN and row is not None and row.needs)
     states = {  # in the order of the list; the first one that is true counts
@@ -114,7 +130,7 @@ def of_drill(wanted: Scheduled, last: Ended | None, row: DueRow | None, lines: i
     if attention:
         order = min(order, IMPORTANCE.index(OPEN))
     newest = last.at.timestamp() if last is not None and last.at else 0.0
-    return Entry(rank, word, lines, importance=(order, -newest))
+    return Entry(rank, word, lines, importance=(order, not lossy, -newest))
 
 
 def below(facts: Sequence[str], commands: Sequence[str], room: int) -> str:

@@ -119,6 +119,11 @@ class Standing:
     last_name: str = ""
     """Part of a run's name that selects ``last``. It is empty if the drill's name does, because no newer run has this name."""
 
+    @property
+    def lossy(self) -> bool:
+        """True if ``last`` lost data, or if an earlier run did and ``last`` does not tell of it."""
+        return bool(self.last.lost or self.losses)
+
 
 Standings = dict[tuple[str, str], Standing]
 """Standings. Each key is a pair: the name of the drill or suite, and the environment."""

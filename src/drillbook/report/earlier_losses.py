@@ -71,6 +71,14 @@ def of_states(states: Sequence[tuple[RunState, bool]], known: Mapping[str, str])
     return tuple(Loss(state.folder.name, folders.begun(state.folder.name), lost(state)) for state, _ in lossy)
 
 
+def with_hidden(losses: Sequence[Loss], run: str, started: str, lost: str, *, passed: bool) -> tuple[Loss, ...]:
+    """Return the earlier losses of a drill when an unfinished run takes the place of its newest run, which thereby becomes an earlier
+    one. ``losses``: those before it. ``lost``: its own loss. ``passed``: True if it passed; nothing before it then counts.
+    """
+    own = (Loss(run, started, lost),) if lost else ()
+    return own if passed else (*own, *losses)
+
+
 def told(losses: Sequence[Loss]) -> str:
     """Return a phrase about the newest of ``losses``, and the number of all. It is empty if there are none."""
     if losses[1:]:
