@@ -315,6 +315,23 @@ def test_a_finding_that_a_recovery_ended_is_not_open_and_says_when_and_by_whom(b
     assert (row.severity, row.state) == ("critical", "recovered later at 2026-01-11 10:00:02 UTC by bob@ops")
 
 
+@pytest.mark.parametrize("ends", [True, False])
+def test_every_list_of_an_audit_counts_the_same_findings_of_a_run_that_was_recovered_later(book, ends):
+    run = book.run("2026-01-10T09:00:00").fault()
+    run.availability(*grid(5.0, 10.1, True), *grid(10.1, 16.0, False)).canary(ACKS, [[1, 400]])
+    if ends:
+        run.recovery().end([LEFT])
+    run.resumed("2026-01-11T10:00:00").close()
+    audit = audited(book)
+    (row,) = audit.runs
+    assert any(finding.state.startswith("recovered later") for finding in audit.findings) is ends
+    (text,) = [alert.text for alert in alerts(audit) if alert.run == row.run]
+    assert row.beside
+    assert row.beside in text
+    (service,) = [one for one in summary.service_rows(audit) if one.service == row.service]
+    assert service.beside == row.beside
+
+
 def test_findings_are_open_until_a_run_passes_without_them(book):
     def state():
         return {row.code: row.state for row in audited(book).findings}

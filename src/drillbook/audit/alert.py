@@ -144,6 +144,11 @@ def is_open(row: FindingRow) -> bool:
     return bool(row.open_now) and row.severity in GRAVE
 
 
+def is_counted(row: FindingRow) -> bool:
+    """Return True for a finding of medium severity or higher that lists count beside the newest run of the drill."""
+    return bool(row.counted_now) and row.severity in GRAVE
+
+
 def is_known(row: FindingRow) -> bool:
     """Return True for a finding of medium severity or higher that is open, or is a reason why the newest run never began. In both
     cases, its remedy is the next step.

@@ -33,13 +33,14 @@ from drillbook.audit.alert import (
     drill_key,
     fault_drills,
     graded,
+    is_counted,
     is_known,
     is_open,
     owner_of,
     urgency,
 )
 from drillbook.audit.content import Audit
-from drillbook.audit.findings import FindingRow, each_open
+from drillbook.audit.findings import FindingRow, each_counted
 from drillbook.audit.missed_drills import NEVER, NEVER_RAN, MissedRow
 from drillbook.audit.rehearsal_figures import RehearsedRow
 from drillbook.audit.run_rows import RunRow
@@ -182,15 +183,17 @@ def _of_failing(
 
 
 def _known(audit: Audit, key: tuple[str, str], run: RunRow) -> Iterator[str]:
-    """Yield more facts about a drill whose newest run did not pass: its open findings of medium severity or higher, the day
+    """Yield more facts about a drill whose newest run did not pass: its findings as lists count them, the day
     since which it is overdue, and the days on which its objectives were last proven. The findings of a run that never began are
     the reasons for this, and are not counted.
     """
-    rows = _open(audit, key)
+    rows = [row for row in _of_drill(audit, key) if is_counted(row)]
     if rows and open_findings.is_listed(run.verdict):
         since = min(row.first_seen for row in rows)[:10]
         lost = "".join(f", {title}" for title in lost_amounts.titles(rows, lost_amounts.of(run, rows)) if title != run.lost)
-        yield open_findings.counted(each_open(rows)) + (f" open since {since}" if since != run.started[:10] else "") + lost
+        yield (
+            open_findings.counted(each_counted(rows)) + (f" open since {since}" if since != run.started[:10] else "") + lost
+        )
     never = "no run of this drill has passed yet" if run.verdict == Verdict.NOT_RUN else "never passed"
     for row in audit.missed:
         if (row.environment, row.drill) == key and _overdue(row):
@@ -203,10 +206,12 @@ def _known(audit: Audit, key: tuple[str, str], run: RunRow) -> Iterator[str]:
 
 
 def _open(audit: Audit, key: tuple[str, str]) -> list[FindingRow]:
-    """Return the findings of medium severity or higher that its newest run still has, of one drill in one environment, the worst
-    first.
-    """
-    return [row for row in audit.findings if (row.environment, row.drill) == key and is_known(row)]
+    """Return the findings of one drill in one environment that its newest run still has; see ``is_known``."""
+    return [row for row in _of_drill(audit, key) if is_known(row)]
+
+
+def _of_drill(audit: Audit, key: tuple[str, str]) -> list[FindingRow]:
+    return [row for row in audit.findings if (row.environment, row.drill) == key]
 
 
 def _overdue(row: MissedRow) -> bool:
@@ -231,7 +236,7 @@ def _of_findings(audit: Audit, owners: dict[tuple[str, str], str]) -> Iterator[A
         titles, others = leading(list(always | every), max(MOST_TITLES, len(always)))
         more = f"; and {others} more" if others else ""
         since = f"open since {min(row.first_seen for row in rows)[:10]}"
-        number = open_findings.counted(each_open(rows))
+        number = open_findings.counted(each_counted(rows))
         text = f"{drill} in {environment} has {number}, {since}: {'; '.join(titles)}{more}"
         lossy = any(row.code in open_findings.DATA_LOSS for row in rows)
         when = NEXT_RUN if rows[0].severity == "medium" and not lossy else AT_ONCE

@@ -17,7 +17,7 @@ from drillbook.judge.verdicts import Verdict, without_refused
 from drillbook.language.lists import listed
 from drillbook.report import dead_runs, remedies
 from drillbook.report.figures import count
-from drillbook.report.open_findings import AT_END, DATA_LOSS, NOT_COUNTED, WITHIN, is_listed, recovered_later
+from drillbook.report.open_findings import AT_END, DATA_LOSS, NOT_COUNTED, RECOVERED, WITHIN, is_listed, recovered_later
 from drillbook.report.rows import each_finding, findings_of
 from drillbook.report.wording import NOT_VERIFIED, SHORT
 
@@ -104,10 +104,20 @@ class FindingRow:
         return self.known_now if self.state == OPEN else 0
 
     @property
+    def counted_now(self) -> int:
+        """Number of findings with this code that lists count beside the newest run. They also count a finding that a later recovery
+        solved, because the run itself did not prove that the service was good again.
+        """
+        return self._newest if self.state == OPEN or self.state.startswith(RECOVERED) else 0
+
+    @property
     def known_now(self) -> int:
         """Number of findings with this code that are open, or are reasons why the newest run never began."""
-        newest = self.in_newest if self.own_in_newest is None else self.own_in_newest
-        return newest if self.state == OPEN or self.state.startswith(REASON) else 0
+        return self._newest if self.state == OPEN or self.state.startswith(REASON) else 0
+
+    @property
+    def _newest(self) -> int:
+        return self.in_newest if self.own_in_newest is None else self.own_in_newest
 
     @property
     def told(self) -> str:
@@ -117,9 +127,9 @@ class FindingRow:
         return listed(self.own_texts or self.texts, MOST_TEXTS, "; ") or self.detail
 
 
-def each_open(rows: Iterable[FindingRow]) -> list[FindingRow]:
-    """Return each open row once for each finding with its code in the report of the newest run of the drill."""
-    return [row for row in rows for _ in range(row.open_now)]
+def each_counted(rows: Iterable[FindingRow]) -> list[FindingRow]:
+    """Return each row once for each finding with its code that lists count beside the newest run of the drill."""
+    return [row for row in rows for _ in range(row.counted_now)]
 
 
 @dataclass(frozen=True, slots=True)

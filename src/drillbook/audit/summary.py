@@ -26,7 +26,7 @@ from drillbook.audit.alert import Alert
 from drillbook.audit.content import Audit
 from drillbook.audit.coverage import CoverageRow
 from drillbook.audit.deciding_runs import deciding
-from drillbook.audit.findings import each_open
+from drillbook.audit.findings import each_counted
 from drillbook.audit.objective_states import ProvenRow, reserved_counts
 from drillbook.audit.service_groups import NAMES, PARTLY, SIGNS, TITLES, Group
 from drillbook.audit.service_row import NEVER, ServiceRow
@@ -183,7 +183,7 @@ def _row(audit: Audit, covered: CoverageRow) -> ServiceRow:
     state = worst.shown if worst and states[worst.run] == worst.verdict else ""
     state = state or (states[worst.run] if worst else cells[-1] if cells else NEVER)
     began = {drill for drill, run in newest.items() if open_findings.is_listed(run.verdict)}
-    seen = [row for row in each_open(audit.findings) if row.environment == covered.environment and row.drill in began]
+    seen = [row for row in each_counted(audit.findings) if row.environment == covered.environment and row.drill in began]
     return ServiceRow(
         service=covered.service,
         environment=covered.environment,
