@@ -36,11 +36,17 @@ def _died(audit: Audit, died: Sequence[str]) -> Iterator[str]:
     unsigned = {text.partition(": ")[0] for text in audit.assurance.unsigned}
     signed = [row for row in audit.runs if row.verdict == Verdict.PASSED and row.run not in unsigned]
     shown, others = leading(died, MOST_DIED)
+    runs_by_end: dict[str, list[tuple[str, str]]] = {}
     for run in shown:
         recovered = rows[run].recovered if run in rows else ""
         since = f" ({RECOVERED}, {recovered[:10]})" if recovered else ""
-        said = f"The controller of the run {run} died{since}, so the record of this run stays incompletely signed"
-        yield f"{said}{_since(rows[run], signed)}." if run in rows else f"{said}."
+        runs_by_end.setdefault(_since(rows[run], signed) if run in rows else "", []).append((run, since))
+    for end, ((run, since), *more) in runs_by_end.items():
+        if more:
+            named = f"{', '.join(''.join(each) for each in ((run, since), *more[:-1]))} and {''.join(more[-1])}"
+            yield f"The controllers of the runs {named} died, so the records of these runs stay incompletely signed{end}."
+        else:
+            yield f"The controller of the run {run} died{since}, so the record of this run stays incompletely signed{end}."
     if others:
         runs = "run" if others == 1 else "runs"
         yield f"The same is true for {others} more {runs}, which are listed under 'No trusted signature'."
