@@ -118,13 +118,22 @@ class Run(Story):
         return self.add(18.0, "phase.ended", phase="verify", status="done")
 
     def rehearsal(
-        self, seconds=4.25, loss=129.2, error=2.0, *, measured=True, backup="www-1.tar.gz", restore="done", taken_at=""
+        self,
+        seconds=4.25,
+        loss=129.2,
+        error=2.0,
+        *,
+        measured=True,
+        backup="www-1.tar.gz",
+        restore="done",
+        taken_at="",
+        restored="www-1.tar.gz",
     ):
         """Add a rehearsal of a backup that the team's own tools took."""
         self.phase(0.5, 1.0, "backup").add(1.0, "phase.started", phase="restore")
         taken = {"taken_at": taken_at} if taken_at else {}
         told = {
-            "backup": {"id": "www-1.tar.gz", "basis": BASIS, **taken},
+            "backup": {"id": restored, "basis": BASIS, **taken},
             "seconds": {"total": seconds},
             "used_bytes": 3 << 20,
         }

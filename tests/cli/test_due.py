@@ -282,6 +282,9 @@ def test_the_services_without_a_proven_restore_are_named_with_their_environments
     assert "services without a proven restore: s0, s1, s2, s3, s4, s5, s6, s7, s8" in printed(rows, 100, everything=True)
     both = [replace(UNPROVEN[0], environment="lab"), replace(UNPROVEN[0], environment="live")]
     assert "services without a proven restore: a in lab, a in live" in printed(both, 100)
+    lines = printed(both[:1], 100, of_drills=(("lab", "cache"), ("live", "site")))
+    assert "services without a proven restore: a in lab" in lines
+    assert "proven only with backups of drills, so no routine backup: cache in lab, site in live" in lines
 
 
 def test_a_run_that_was_recovered_later_says_so():
@@ -341,10 +344,11 @@ ROWS = (
 )
 
 
-def printed(rows, width, unread=(), **options):
+def printed(rows, width, unread=(), of_drills=(), **options):
     console = Console(width=width, file=io.StringIO(), color_system=None)
     unproven = tuple((row.environment, row.service) for row in rows if not row.drill and row.state is State.NEVER)
-    due._print(Due(datetime(2026, 11, 29, tzinfo=UTC), tuple(rows), unread=unread, unproven=unproven), console, **options)
+    states = Due(datetime(2026, 11, 29, tzinfo=UTC), tuple(rows), unread=unread, unproven=unproven, of_drills=of_drills)
+    due._print(states, console, **options)
     return [line.rstrip() for line in console.file.getvalue().splitlines()]
 
 

@@ -48,6 +48,21 @@ def test_a_rehearsal_proves_the_service_whose_backup_it_restored(tmp_path):
         assert [(row.service, row.state) for row in due.read(Project(tmp_path), NOW).rows] == expected
 
 
+def test_a_service_whose_newest_proofs_restored_only_backups_of_drills_is_named(tmp_path):
+    """An own backup proves a restore of the service, but none of a routine backup. A proof by another drill is enough."""
+    book = Book(tmp_path)
+    own = "20260310T033000.000Z-site-lost-0001/www-1.tar.gz"
+    runs = (("rehearse", own, [("lab", "site")]), ("other", own, [("lab", "site")]), ("other", "www-1.tar.gz", []))
+    for day, (drill, backup, expected) in enumerate(runs, 10):
+        text = REHEARSE.replace("drill: rehearse", f"drill: {drill}")
+        book.run(f"2026-03-{day}T04:00:00", drill=drill, text=text, hosts=SITE).rehearsal(restored=backup).close()
+        render_all(book)
+        found = due.read(Project(tmp_path), NOW)
+        assert (list(found.of_drills), found.unproven) == (expected, ())
+        names = [{"environment": place, "service": name} for place, name in expected]
+        assert found.as_data()["proven_without_routine"] == names
+
+
 def test_a_result_that_cannot_be_read_proves_nothing(book):
     for text in ("[]", "{", '{"made":', '{"verdict": "passed", "backup": 1, "steps": 3}'):
         for folder in Project(book.root).runs():

@@ -5,7 +5,7 @@ import json
 import pytest
 
 from drillbook.report import formats
-from drillbook.report.proven_restore import Outcome, proves
+from drillbook.report.proven_restore import Outcome, only_of_drills, proves
 from tests.report import samples
 
 GOOD = {"verdict": "passed", "clocks": {"disruption_s": 1.0}, "phases": [{"phase": "restore", "status": "done"}]}
@@ -55,3 +55,24 @@ def test_a_result_and_its_file_tell_the_same(name):
     result = samples.recorded(name).result
     data = json.loads(formats.as_json(result.model_dump(mode="json")))
     assert Outcome.of(result).proven is Outcome.of_data(data).proven is (name == "passed")
+
+
+OWN = {**CHECKED, "action": "x.dump", "facts": {"identity": {"manifest": "aa"}, "location": "store/aa"}}
+DURING = {**REHEARSED, "id": "restore.2", "facts": {"backup": {"id": "today", "taken_during": "cache-lost"}}}
+
+
+@pytest.mark.parametrize(
+    ("steps", "only"),
+    [
+        ([OWN, MADE], True),
+        ([DURING], True),
+        ([OWN, MADE, DURING], True),
+        ([MADE], False),
+        ([REHEARSED], False),
+        ([OWN, MADE, REHEARSED], False),
+        ([OWN], False),
+        (3, False),
+    ],
+)
+def test_a_run_with_only_backups_of_drills_is_told_from_one_with_a_routine_backup(steps, only):
+    assert only_of_drills({"verdict": "passed", "started": "2026-01-02T10:00:00Z", "steps": steps}) is only

@@ -40,6 +40,8 @@ from drillbook.report.terminal.prose import Prose
 
 MOST_UNSCHEDULED = 3
 """Largest number of drills without a schedule that the short list names. Further drills are only counted."""
+WITHOUT_PROOF = "services without a proven restore"
+OF_DRILLS = "proven only with backups of drills, so no routine backup"
 MOST_UNPROVEN = 6
 """Largest number of services without a proven restore that the short list names. Further services are only counted."""
 NOT_ROUTINE = f"{State.OK} with no routine backup"
@@ -140,21 +142,22 @@ def _print_below(
     if states.unscheduled:
         names = listed(states.unscheduled, len(states.unscheduled) if everything else MOST_UNSCHEDULED)
         out.print(Prose(Text(f"without a schedule (`every`): {names}", style="dim")))
-    if states.unproven:
-        names = listed(_unproven_services(states), len(states.unproven) if everything else MOST_UNPROVEN)
-        out.print(Prose(Text(f"services without a proven restore: {names}", style="dim")))
+    for lead, places in ((WITHOUT_PROOF, states.unproven), (OF_DRILLS, states.of_drills)):
+        if places:
+            names = listed(_named(places, states), len(places) if everything else MOST_UNPROVEN)
+            out.print(Prose(Text(f"{lead}: {names}", style="dim")))
     if project is not None and (steps := due_steps.steps(rows, states.rows, project, recover)):
         out.print(shown_steps(steps))
         out.print()
 
 
-def _unproven_services(states: Due) -> list[str]:
-    """Return the names of the services without a proven restore. If the rows are about more than one environment, the names
-    contain theirs."""
-    places = {place for place, _ in states.unproven} | {row.environment for row in states.rows if row.environment}
+def _named(services: Sequence[tuple[str, str]], states: Due) -> list[str]:
+    """Return the names of services, each of which is a pair with its environment. If the rows are about more than one environment, the
+    names contain theirs."""
+    places = {place for place, _ in (*states.unproven, *states.of_drills)}
+    places |= {row.environment for row in states.rows if row.environment}
     return [
-        f"{one_line(name)} in {one_line(place)}" if len(places) > 1 and place else one_line(name)
-        for place, name in states.unproven
+        f"{one_line(name)} in {one_line(place)}" if len(places) > 1 and place else one_line(name) for place, name in services
     ]
 
 

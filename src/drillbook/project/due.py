@@ -29,7 +29,7 @@ from drillbook.project import (
     settings,
 )
 from drillbook.project.due_row import DueRow, with_last
-from drillbook.project.newest_restore_proofs import Proofs
+from drillbook.project.newest_restore_proofs import Proofs, of_drills
 from drillbook.project.newest_runs import Ended, Standing, Standings
 from drillbook.project.overdue_since import Past
 from drillbook.project.project import Project
@@ -70,6 +70,9 @@ class Due:
     """
     scheduled: bool = True
     """False when no drill or suite has a schedule, so that nothing could ever become overdue."""
+    of_drills: tuple[tuple[str, str], ...] = ()
+    """Services whose newest proofs restored only backups of drills, each with its environment before it; see
+    ``newest_restore_proofs.of_drills``."""
 
     @property
     def status(self) -> Exit:
@@ -96,6 +99,7 @@ class Due:
             "unproven": len(self.unproven),
             "unproven_services": [{"environment": place, "service": name} for place, name in self.unproven],
             "scheduled": self.scheduled,
+            "proven_without_routine": [{"environment": place, "service": name} for place, name in self.of_drills],
         }
 
 
@@ -137,7 +141,7 @@ def read(
     bare = tuple(each.name for each in wanted if not (each.every or each.planned_by or each.broken))
     unread = (*inventories.unread, *settings.mistakes(project.root))
     elsewhere = bool(environment) and any(scheduled.every for scheduled in wanted) and not any(row.drill for row in rows)
-    more = (newest_restore_proofs.lacking(places, proofs), schedules.any_of(usable))
+    more = (newest_restore_proofs.lacking(places, proofs), schedules.any_of(usable), of_drills(places, proofs))
     return Due(now, tuple(rows), bare, unread, environment, elsewhere, kept.damage, before.torn, *more)
 
 

@@ -54,3 +54,16 @@ def lacking(places: Collection[tuple[str, str]], proofs: Proofs) -> tuple[tuple[
     environment, and a service there."""
     proven = {(proof.environment, proof.service) for proof in proofs.values()}
     return tuple(sorted(set(places) - proven, key=lambda place: (place[1], place[0])))
+
+
+def of_drills(places: Collection[tuple[str, str]], proofs: Proofs) -> tuple[tuple[str, str], ...]:
+    """Return those of ``places`` of which all newest proofs restored only backups that drills took, or that were taken while a drill
+    ran. No routine backup of such a service is proven. The order is that of ``lacking``.
+    """
+    from drillbook.report.proven_restore import only_of_drills  # noqa: PLC0415  slow to load
+
+    told: dict[tuple[str, str], bool] = {}
+    for proof in proofs.values():
+        place = (proof.environment, proof.service)
+        told[place] = told.get(place, True) and only_of_drills(proof.state.result.parsed())
+    return tuple(sorted((place for place in set(places) if told.get(place)), key=lambda place: (place[1], place[0])))

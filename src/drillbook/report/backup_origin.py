@@ -51,8 +51,13 @@ def taken_during(restored: Told) -> str:
 def not_routine(steps: Sequence[Told]) -> str:
     """Return a text for a run that restored only backups which are perhaps no routine backups, because drills took them, or
     because drills ran that took backups. The result is empty for any other run."""
-    texts = [origin(step, steps) or taken_during(step) for step in restores(steps)]
+    texts = [not_routine_of(step, steps) for step in restores(steps)]
     return texts[0] if texts and all(texts) else ""
+
+
+def not_routine_of(restored: Told, steps: Sequence[Told]) -> str:
+    """Return the text of ``not_routine`` about the backup that the step ``restored`` restored."""
+    return origin(restored, steps) or taken_during(restored)
 
 
 def during_drill(steps: Sequence[Told]) -> bool:

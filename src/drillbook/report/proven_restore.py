@@ -10,7 +10,7 @@ from typing import Any, Self
 
 from drillbook.judge.result import Result
 from drillbook.judge.verdicts import Verdict
-from drillbook.report import remarks
+from drillbook.report import backup_origin, remarks
 from drillbook.report.restore_steps import Told, restores
 
 MALFORMED = (AttributeError, KeyError, TypeError, ValueError)
@@ -24,6 +24,19 @@ def proves(data: Any) -> bool:
     """
     try:
         return Outcome.of_data(data).proven
+    except MALFORMED:
+        return False
+
+
+def only_of_drills(data: Any) -> bool:
+    """Return True when a run restored backups, and all of them were taken by the run itself, by an earlier run of a drill, or while a
+    drill ran. Such a run proves a restore of its service, but not of a routine backup. ``data``: content of the run's ``result.json``.
+    """
+    try:
+        steps, started = remarks.steps_of(data.get("steps") or []), str(data.get("started"))
+        return bool(told := restores(steps)) and all(
+            remarks.fresh(step, steps, started) == remarks.MARK or backup_origin.not_routine_of(step, steps) for step in told
+        )
     except MALFORMED:
         return False
 
