@@ -69,6 +69,7 @@ WHOLE = {
         "metrics_tasks.py": "test_write_metrics.py: metrics in a file and on the standard output",
         "orchestration.py": "test_tasks.py, tests/engine/test_runner.py: runs and suites from their start to their signed report",
         "program.py": "test_tasks.py, test_start_up.py: exit statuses, readers that leave, and what a task imports",
+        "repetitions.py": "test_overview.py: what must run again, and its command",
         "render.py": "test_read_once.py, tests/attestation/test_sign_runs.py: reports that are made and signed again",
         "retire.py": "tests/project/test_retirements.py: what can be retired, by whom, and what cannot",
         "run_campaign.py": "tests/campaign/test_processes.py, tests/campaign/test_continuing.py: campaigns that end, break off and go on",

@@ -16,7 +16,7 @@ from typing import Any
 from rich.console import Console
 from rich.text import Text
 
-from drillbook.cli import finding_lines, open_runs, reservation_marks, short_list
+from drillbook.cli import finding_lines, open_runs, repetitions, reservation_marks, short_list
 from drillbook.cli.columns import GAP, Column, cut, fitting, print_lines, width
 from drillbook.cli.console import console, print_json
 from drillbook.cli.short_list import WORDS, Entry
@@ -93,7 +93,7 @@ def _summary(wanted: Sequence[Scheduled], newest: Mapping[str, Standing], due_ro
     """
     lasts = {each.name: newest[each.name].last for each in wanted if each.name in newest}
     passed, dead = ([last.verdict for last in lasts.values()].count(word) for word in (Verdict.PASSED, UNFINISHED))
-    again = sum(bool(short_list.again(each, lasts.get(each.name), due_rows.get(each.name))) for each in wanted)
+    again = sum(bool(repetitions.again(each, lasts.get(each.name), due_rows.get(each.name))) for each in wanted)
     now = sum(each.name in due_rows and due_rows[each.name].is_due for each in wanted)
     bare = sum(not (each.every or each.planned_by or each.broken) for each in wanted)
     parts = [f"last run passed: {passed} of {count(len(wanted), 'drill or suite', 'drills and suites')}"]
@@ -174,7 +174,7 @@ def _listed(wanted: Scheduled, standing: Standing | None, row: DueRow | None, no
         needs = f"needs {row.needs}" if row and row.state is State.NOT_HERE else ""
         facts, commands = (
             (last.recovered if last else "", older, needs),
-            (*told, note or short_list.again(wanted, last, row)),
+            (*told, note or repetitions.again(wanted, last, row)),
         )
         more = Text(short_list.below(facts, commands, room - GAP), style="dim")
     return Listed(

@@ -92,19 +92,6 @@ def next_step(verdict: str, state: State | None) -> str:
     return "run it again" if must_run_again(verdict, state) else ""
 
 
-def again(wanted: Scheduled, last: Ended | None, row: DueRow | None) -> str:
-    """Return the next step of a drill or suite that must run again. The text is empty for any other drill or suite, and if
-    its file cannot be read.
-    """
-    if last is None or wanted.broken or wanted.mistake:
-        return ""
-    if not must_run_again(last.verdict, row.state if row else None):
-        return ""
-    from drillbook.cli import due_steps  # noqa: PLC0415  keeps start-up fast
-
-    return due_steps.run_it_again(row) if row else f"again: {program()} drill {wanted.name}"
-
-
 def of_drill(
     wanted: Scheduled, last: Ended | None, row: DueRow | None, lines: int, *, attention: bool = False, lossy: bool = False
 ) -> Entry:
