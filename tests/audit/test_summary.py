@@ -530,6 +530,54 @@ def test_each_of_twelve_services_has_a_row_with_its_figures_on_the_page_and_on_p
     assert plain(page.read_text()).count(f"{rto[0]}target {rto[1]}, {rto[2]}") == 12
 
 
+def crowded(audit, missed=2):
+    """Audit of four services that did not pass, each with objectives that were missed, and of six that were never drilled."""
+    known = quarter(audit)
+    audit = first_runs(audit)
+    names = {row.service for row in audit.coverage if row.runs}
+    goals = [goal for goal in audit.proven if goal.service in names and goal.met]
+    goals += [
+        replace(goal, drill=f"{goal.service}-too-slow-{number}", proven=False, reserved=False, missed=True)
+        for goal in goals
+        if goal.key == "rto"
+        for number in range(missed)
+    ]
+    rows = [row if row.runs else replace(row, cells=()) for row in audit.coverage]
+    return replace(audit, coverage=tuple(rows), proven=tuple(goals), runs=known.runs)
+
+
+def test_services_that_did_not_pass_lose_their_rows_last():
+    known = list(summary_layout.layouts(3, 1, 5, 2))
+    rows = [layout.rows for layout in known]
+    assert rows == sorted(rows, reverse=True)
+    assert all(layout.never for layout in known[:3])
+    assert not any(layout.never for layout in known if layout.rows < 5)
+    assert [layout.bare for layout in known if layout.rows > 2] == [False] * rows.index(2)
+    assert {layout.bare for layout in known if layout.rows == 1} == {True}
+    assert rows.index(2) < next(number for number, layout in enumerate(known) if layout.bare)
+
+
+@pytest.mark.parametrize("missed", [1, 2, 3])
+def test_services_that_did_not_pass_keep_their_rows_on_a_crowded_page(chrome, tmp_path, missed):
+    audit = crowded(audited(stories.year(Book(tmp_path))), missed)
+    rows = [row for row in summary.service_rows(audit) if row.state != summary.NEVER]
+    assert len(rows) > 3
+    assert {row.state_name for row in rows} == {"did not pass"}
+    page = tmp_path / "summary.html"
+    page.write_text(summary.render(audit), encoding="utf-8")
+    chrome.look(688, "print")
+    chrome.open(page)
+    shown = "[...document.querySelectorAll('tbody tr')].filter((one) => one.getBoundingClientRect().height > 0)"
+    names = chrome.run(f"{shown}.map((one) => one.querySelector('th').innerText).join()")
+    assert all(row.service in names for row in rows), names
+    text = chrome.run("document.querySelector('#services').parentElement.innerText")
+    told = all(goal.drill in text for row in rows for goal in row.unmet)
+    assert told is (missed < 3)
+    assert ("More in the audit: RTO missed by " in text) is not told
+    assert "Never drilled (6 services)" in text or "6 services" in names
+    assert chrome.paper(tmp_path / "page.pdf") == 1
+
+
 def test_a_long_text_about_lost_data_does_not_squeeze_the_other_columns(chrome, tmp_path):
     book = Book(tmp_path)
     book.run("2026-01-10T09:00:00").good().close()
@@ -559,7 +607,7 @@ def test_services_without_a_row_on_paper_have_a_line_with_their_figures(tmp_path
     lines = [text for text in texts if "; RPO " in text]  # without what stands below the rows that are on paper
     assert "<dt class=not-on-paper>Rehearsed</dt>" in page, "paper has no room for its figures"
     rows = [row for row in summary.service_rows(audit) if row.state != summary.NEVER]
-    assert 0 < len(lines) == page.count('<tr class="not-on-paper">')
+    assert 0 < len(lines) == page.count('<tr class="not-on-paper"><th scope="row"><bdi>')
     for row, line in zip(rows[-len(lines) :], lines, strict=True):
         told = f"RTO {row.rto.measured}{row.rto.mark} (target {row.rto.target}, {row.rto.drill})"
         assert f"{row.service}: {row.state_name}; {told}; RPO " in line

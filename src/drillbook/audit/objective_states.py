@@ -162,7 +162,12 @@ class ProvenRow:
     @property
     def aim(self) -> str:
         """Text with the target. If a loss of data is known, the text also names the data for which the target was met."""
-        return f"target {self.target}" + (f" {self.said}" if self.lost and self.reserved else "")
+        return self.short_aim + (f" {self.said}" if self.lost and self.reserved else "")
+
+    @property
+    def short_aim(self) -> str:
+        """Text with the target alone."""
+        return f"target {self.target}"
 
     @property
     def loss(self) -> str:

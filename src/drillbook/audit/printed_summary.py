@@ -10,7 +10,7 @@ from itertools import groupby
 from drillbook.audit import brief_steps, briefing, rehearsal_figures, services, summary_terms, unproven_reasons
 from drillbook.audit.alert import Alert, Topic
 from drillbook.audit.objective_states import ProvenRow
-from drillbook.audit.service_groups import TITLES
+from drillbook.audit.service_groups import TITLES, Group
 from drillbook.audit.service_row import NEVER, ServiceRow
 from drillbook.audit.summary_layout import (
     LEAST_ALERTS,
@@ -41,6 +41,8 @@ STATE_LETTERS = 20
 """Number of letters of a text about findings that fit in a line of the column `State`."""
 MORE_LETTERS = 26
 """Number of letters of a text about reservations that fit in a line of the column `Objectives set` of a dense table."""
+MORE = "More in the audit"
+"""Title of the line about objectives that the table does not show."""
 MOST_NAME = 26
 """Largest number of letters of a service's name in a list of names."""
 
@@ -66,8 +68,13 @@ class Page:
 
     @property
     def below(self) -> list[tuple[str, str]]:
-        """Names of the services in the table, with what a dense table does not show of their objectives."""
-        return [(services.named(row, self.rows), row.below) for row in self.drilled[: self.layout.rows] if row.below]
+        """Names of the services in the table, with what a dense table does not show of their objectives. If the page has no room for
+        this, it is one text about all of them, without figures and reasons."""
+        shown = self.drilled[: self.layout.rows]
+        if self.layout.bare:
+            text = unproven_reasons.names([goal for row in shown for goal in row.hidden])
+            return [(MORE, text)] if text else []
+        return [(services.named(row, self.rows), row.below) for row in shown if row.below]
 
     @property
     def lines(self) -> list[tuple[str, str]]:
@@ -113,7 +120,8 @@ def head_height(standing: str, means: Sequence[tuple[str, str]]) -> float:
 
 def of(rows: Sequence[ServiceRow], warnings: Sequence[Alert], head: float, never: str, exempt: str) -> Page:
     """Return what the printed page shows. The line with the figures of rehearsals is left out if fewer services would have
-    figures beside it, or if only without it there is room for a table.
+    figures beside it, or if only without it there is room for a table, for the rows of all services that did not pass, or for the
+    texts below them.
 
     ``rows``: rows of all services. ``head``: see ``head_height``. ``never``: names of the services that were never drilled.
     ``exempt``: sentence below the table; a page with a dense table leaves it out, because the head of the page tells the number
@@ -122,7 +130,8 @@ def of(rows: Sequence[ServiceRow], warnings: Sequence[Alert], head: float, never
     drilled = [row for row in rows if row.state != NEVER]
     sizes = [_size(row, rows) for row in drilled]
     lists, heights, shortest = _lists(warnings)
-    known = list(layouts(len(lists), shortest, len(drilled)))
+    failed = sum(row.rank is Group.FAILED for row in drilled)
+    known = list(layouts(len(lists), shortest, len(drilled), failed))
 
     def page(layout: Layout, told: str) -> Page:
         return Page(*lists[layout.alerts], layout, told, rows)
@@ -145,6 +154,8 @@ def of(rows: Sequence[ServiceRow], warnings: Sequence[Alert], head: float, never
     told = rehearsal_figures.line([(services.named(row, rows), row.rehearsed) for row in drilled])
     most, without = best(told), best("")
     as_good = most.layout.figures == len(drilled) and (most.layout.table or not without.layout.table)
+    as_good = as_good and (most.layout.rows >= failed or without.layout.rows < failed)
+    as_good = as_good and (without.layout.bare or not most.layout.bare)
     return most if as_good else without
 
 
@@ -152,6 +163,7 @@ def _notes(page: Page, exempt: str) -> float:
     """Return the height of everything below the rows of services, and of the lines with the figures of services."""
     notes = [page.legend, "" if page.layout.dense else exempt]
     lines = [f"{bold(title)}: {names}" for title, names in page.names]
+    lines += [f"{bold(title)}: {text}" for title, text in page.below] if page.layout.bare else []
     lines += [f"{summary_terms.REHEARSED}: {page.rehearsals}"] if page.rehearsals and page.layout.dense else []
     return (
         sum(NOTE.height(text) + NOTE_GAP for text in notes if text)
@@ -186,25 +198,31 @@ def _printed(alert: Alert, *, whole: bool) -> str:
 
 
 def _size(row: ServiceRow, rows: Sequence[ServiceRow]) -> RowSize:
-    """Return the height of the row of one service in each of three forms: with all details, without details, and as a line of
-    text below the table. ``rows``: rows of all services.
-    """
+    """Return the height of the row of one service in each form; see ``RowSize``. ``rows``: rows of all services."""
     goals = (("rto", row.rto, (row.restored,), ()), ("rpo", row.rpo, (row.would_lose, row.set_by), row.losses))
     unmet = [[f"? {goal.lacking}" for goal in row.unmet if goal.key == key] for key, _, _, _ in goals]
     state = 2 + math.ceil(len(row.beside) / STATE_LETTERS)
-    dense = max(1 + sum(math.ceil(len(text) / MORE_LETTERS) for text in row.more), state)
+    shortest = max(1 + sum(math.ceil(len(text) / MORE_LETTERS) for text in row.more), state)
+    full = [[*lacks, *_figure(goal, lacks), *lost, *more] for lacks, (_, goal, more, lost) in zip(unmet, goals, strict=True)]
+    dense, bare = (
+        [
+            [*(() if goal else lacks[:1]), *_figure(goal, lacks, said=said), *lost]
+            for lacks, (_, goal, _, lost) in zip(unmet, goals, strict=True)
+        ]
+        for said in (True, False)
+    )
     return row_size(
         (row.service, row.environment),
-        (max(2 + 2 * len(row.more) + 3 * len(unproven_reasons.without_column(row.unmet)), state), dense),
-        [[*lacks, *_figure(goal), *lost, *more] for lacks, (_, goal, more, lost) in zip(unmet, goals, strict=True)],
-        [
-            [*(() if goal else lacks[:1]), *_figure(goal), *lost]
-            for lacks, (_, goal, _, lost) in zip(unmet, goals, strict=True)
-        ],
+        (max(2 + 2 * len(row.more) + 3 * len(unproven_reasons.without_column(row.unmet)), state), shortest),
+        (full, dense, bare),
         f"{services.named(row, rows)}: {row.line}",
         f"{services.named(row, rows)}: {row.below}" if row.below else "",
     )
 
 
-def _figure(row: ProvenRow | None) -> tuple[str, ...]:
-    return (f"{row.measured}{row.mark}", f"{row.aim}, {row.drill}") if row else ("not measured", "no drill has an RTO")
+def _figure(row: ProvenRow | None, lacks: Sequence[str], *, said: bool = True) -> tuple[str, ...]:
+    """Return the lines with the figure of a cell. ``lacks``: other lines of the cell, in place of a figure that is unknown.
+    ``said``: False to leave out the words beside the target."""
+    if row is None:
+        return () if lacks else ("not measured", "no drill has an RTO")
+    return f"{row.measured}{row.mark}", f"{row.aim if said else row.short_aim}, {row.drill}"

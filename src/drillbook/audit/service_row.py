@@ -120,8 +120,13 @@ class ServiceRow:
     @property
     def below(self) -> str:
         """Objectives that a dense table does not show, with the reasons why they are not proven."""
+        return one_line(unproven_reasons.line(self.hidden))
+
+    @property
+    def hidden(self) -> list[ProvenRow]:
+        """Objectives that a dense table does not show."""
         measured = [key for key, row in (("rto", self.rto), ("rpo", self.rpo)) if row]
-        return one_line(unproven_reasons.line(unproven_reasons.hidden(self.unmet, measured)))
+        return unproven_reasons.hidden(self.unmet, measured)
 
     @property
     def rank(self) -> Group:

@@ -38,7 +38,7 @@ PAGE_PX, FIXED_PX = 1019.0, 147.0
 """Heights in pixels. ``PAGE_PX``: the printed page between its margins, less a small reserve. ``FIXED_PX``: all parts of the page
 whose size is the same in every audit.
 """
-TABLE_PX, DENSE_TABLE_PX = 76.0, 55.0
+TABLE_PX, DENSE_TABLE_PX = 76.0, 50.0
 """Heights of the heads of the table with all details, and of the dense one, with the sentences above them."""
 STEPS = ", with the full steps"
 """Words about the next steps that paper has in a few words only."""
@@ -65,10 +65,12 @@ FULL_PAD, DENSE_PAD = 7.0, 5.2
 
 @dataclass(frozen=True, slots=True)
 class RowSize:
-    """Heights of a service's row in pixels: with all details, in a dense table, and as a line of text below the table."""
+    """Heights of a service's row in pixels: with all details, in a dense table with the text below it, in a dense table alone, and
+    as a line of text below the table."""
 
     full: float
     dense: float
+    bare: float
     line: float
 
 
@@ -77,13 +79,16 @@ class Layout:
     """Content of the printed summary. ``alerts``: index of the chosen list of alerts; ``rows``: number of services in the
     table; ``figures``: number of services with figures. The services after the first ``rows`` are below the table: each has a
     line of text with figures up to the number ``figures``, and only the names of the rest are shown. ``dense``: True when the
-    rows of the table have no details.
+    rows of the table have no details. ``never``: True when the services that were never drilled have a row of the table, and no line
+    below it. ``bare``: True when one line below the table, and not one for each service, names what its rows do not show.
     """
 
     alerts: int
     rows: int
     figures: int
     dense: bool
+    never: bool = True
+    bare: bool = False
 
     @property
     def table(self) -> bool:
@@ -96,20 +101,22 @@ class Layout:
         return (DENSE_TABLE_PX if self.dense else TABLE_PX) if self.table else 0.0
 
 
-def row_size(
-    names: Sequence[str], least: tuple[int, int], cells: Sequence[Sequence[str]], short: Sequence[Sequence[str]], *texts: str
-) -> RowSize:
-    """Return the height of a service's row in each form: with all details, in a dense table, and as text below the table.
+def row_size(names: Sequence[str], least: tuple[int, int], cells: Sequence[Sequence[Sequence[str]]], *texts: str) -> RowSize:
+    """Return the height of a service's row in each form: with all details, in a dense table with the text below it, in a dense table
+    alone, and as text below the table.
 
     ``names``: lines of the first cell of the row. ``least``: smallest number of lines of a row with all details, and in a dense
-    table. ``cells``: lines of each cell with figures, with all details. ``short``: the same in a dense table. ``texts``: two
-    texts below the table. The first is shown if the service has no row in the table, the second if its row has no details.
+    table. ``cells``: lines of each cell with figures, in the first three forms. ``texts``: two texts below the table. The first
+    is shown if the service has no row in the table, the second if its row has no details.
     """
     named = sum(math.ceil(len(name) / NAME_LETTERS) for name in names)
     alone, below = (OTHERS.height(text) + OTHERS_GAP if text else 0.0 for text in texts)
+    full = max(named, least[0], *(_lines(cell, FULL.letters) for cell in cells[0]))
+    dense, bare = (max(named, least[1], *(_lines(cell, DENSE.letters) for cell in form)) for form in cells[1:])
     return RowSize(
-        FULL_PAD + FULL.line_px * max(named, least[0], *(_lines(cell, FULL.letters) for cell in cells)),
-        below + DENSE_PAD + DENSE.line_px * max(named, least[1], *(_lines(cell, DENSE.letters) for cell in short)),
+        FULL_PAD + FULL.line_px * full,
+        below + DENSE_PAD + DENSE.line_px * dense,
+        DENSE_PAD + DENSE.line_px * bare,
         alone,
     )
 
@@ -144,25 +151,30 @@ def bold(text: str) -> str:
     return f"{text}{'m' * (len(text) // 8)}"
 
 
-def layouts(alerts: int, shortest: int, services: int) -> Iterator[Layout]:
+def layouts(alerts: int, shortest: int, services: int, failed: int) -> Iterator[Layout]:
     """Yield the layouts of a page, from the one that shows the most to the one that shows the least.
 
     ``alerts``: number of lists of alerts to choose from. ``shortest``: number of these lists, at their beginning, in which alerts
-    have only a few words of their next steps. ``services``: number of the services that were drilled.
+    have only a few words of their next steps. ``services``: number of the services that were drilled. ``failed``: number of those
+    that did not pass, which are the first of them.
 
     All rows have the same amount of detail, so that equal services look alike. If all rows fit only without details,
     the table is dense. If they do not fit even then, the next steps of the alerts become a few words, the least urgent first. Then
-    the last services are moved from the table to lines of text below it. If there is no room for these lines either, only the
-    names of the last services are shown.
+    the services that were never drilled, and after them those that passed, are moved from the table to lines of text below it. The
+    services that did not pass lose their rows last: before, the texts below the rows become one line. If there is no room for all
+    lines either, only the names of the last services are shown.
     """
     for dense in (False, True):
         for number in range(alerts - 1, shortest - 1, -1):
             yield Layout(number, services, services, dense=dense)
-    places = [(rows, services) for rows in range(services, -1, -1)]
-    places += [(0, figures) for figures in range(services - 1, -1, -1)]
-    for rows, figures in places:
-        for number in range(shortest, -1, -1):
-            yield Layout(number, rows, figures, dense=True)
+    short = range(shortest, -1, -1)
+    yield from (Layout(number, services, services, dense=True) for number in short)
+    for rows in range(services, max(failed, 1) - 1, -1):
+        yield from (Layout(number, rows, services, dense=True, never=False) for number in short)
+    for rows in range(failed, 0, -1):
+        yield from (Layout(number, rows, services, dense=True, never=False, bare=True) for number in short)
+    for figures in range(services, -1, -1):
+        yield from (Layout(number, 0, figures, dense=True, never=False) for number in short)
 
 
 def chosen(known: Sequence[Layout], height: Callable[[Layout], float]) -> Layout:
@@ -175,7 +187,7 @@ def chosen(known: Sequence[Layout], height: Callable[[Layout], float]) -> Layout
 def never_height(layout: Layout, names: str) -> float:
     """Return the height of the row of the services that were never drilled, or of the text in its place. ``names``: names of these
     services; the result is 0 if it is empty."""
-    if not layout.table:
+    if not (layout.table and layout.never):
         return OTHERS.height(f"{bold('Never drilled (10 services)')}: {names}") + OTHERS_GAP if names else 0.0
     return NEVER_PX + (NEVER_DENSE if layout.dense else NEVER_ROW).height(names) if names else 0.0
 
@@ -185,4 +197,5 @@ def services_height(layout: Layout, rows: Sequence[RowSize]) -> float:
     figures are left out."""
     if not layout.dense:
         return sum(row.full for row in rows)
-    return sum(row.dense for row in rows[: layout.rows]) + sum(row.line for row in rows[layout.rows : layout.figures])
+    table = sum(row.bare if layout.bare else row.dense for row in rows[: layout.rows])
+    return table + sum(row.line for row in rows[layout.rows : layout.figures])

@@ -6,6 +6,8 @@ from __future__ import annotations
 from collections.abc import Collection, Sequence
 
 from drillbook.audit.objective_states import NOT_PROVEN, ProvenRow
+from drillbook.report.figures import one_line
+from drillbook.report.open_findings import named
 
 COLUMNS = ("rto", "rpo")
 """Objectives with a column of their own in the table."""
@@ -36,3 +38,15 @@ def line(goals: Sequence[ProvenRow]) -> str:
         reason = figure if goal.missed else f"{NOT_PROVEN}, {goal.why}"
         names.setdefault((goal.drill, reason), []).append(goal.short)
     return "; ".join(f"{drill}: {' and '.join(dict.fromkeys(keys))} {reason}" for (drill, reason), keys in names.items())
+
+
+def names(goals: Sequence[ProvenRow]) -> str:
+    """Return the names of the drills of ``goals``, by their objectives, those that were missed first."""
+    drills: dict[tuple[bool, str], list[str]] = {}
+    for goal in sorted(goals, key=lambda goal: not goal.missed):
+        drills.setdefault((goal.missed, goal.short), []).append(goal.drill)
+    return one_line(
+        "; ".join(
+            f"{short} {'missed' if missed else NOT_PROVEN} by {named(known)}" for (missed, short), known in drills.items()
+        )
+    )
