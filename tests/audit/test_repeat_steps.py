@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 
 from drillbook.audit import brief_steps, briefing, html, markdown, summary
-from drillbook.audit.alert import AT_ONCE, urgency
+from drillbook.audit.alert import AT_ONCE, Alert, Topic, urgency
 from drillbook.audit.alert_causes import listed
 from drillbook.audit.alert_commands import commands_at_once
 from drillbook.audit.summary_layout import LEAST_ALERTS, MOST_ALERTS
@@ -64,6 +64,13 @@ def test_a_stopped_run_that_lost_rows_has_the_first_entry_beside_seven_missed_ob
     for page in (summary.render(audit), html.render(audit), markdown.render(audit).replace("\\", "")):
         told = plain(page).partition("Needs attention")[2]
         assert told.index(lead) < told.index("api-a in lab")
+
+
+def test_lost_rows_come_before_a_missed_objective_although_their_finding_is_medium():
+    high = Alert("a", "", when=AT_ONCE, severity="high", topic=Topic.RUN_AGAIN)
+    rows = replace(high, severity="medium", lost=("18 rows lost",), rows="18 rows lost")
+    critical = replace(high, severity="critical")
+    assert sorted([high, rows, critical], key=urgency) == [critical, rows, high]
 
 
 @pytest.mark.parametrize(("many", "own"), [(2, True), (9, False)])
