@@ -106,7 +106,7 @@ def test_the_comparison_with_the_last_run_names_the_rows_beside_the_rpo(tmp_path
     lossy = recovered(story, 119122).judge()
     (row,) = (row for row in rows.rows_of(lossy.result) if row.key == "rpo")
     (rpo,) = (it for it in changes.change_rows(lossy) if it.what == "RPO")
-    assert (rpo.before, rpo.now) == ("at most 0.05 s", row.marked)
+    assert (rpo.before, rpo.now) == ("at most 0.05 s", row.measured)
     (lost,) = (it for it in changes.change_rows(lossy) if it.what == f"Lost: {CHUNKS}")
     assert (lost.before, lost.now) == ("not known", "at least 9 rows lost")
     assert f"Finding removed-data-missing: {lossy.result.later_findings[0].title}" in {
@@ -115,7 +115,7 @@ def test_the_comparison_with_the_last_run_names_the_rows_beside_the_rpo(tmp_path
     story = died(tmp_path)
     story.add(12.0, "earlier.runs", runs=as_entries([lossy.result]))
     (rpo,) = (it for it in changes.change_rows(recovered(story, 119131).judge()) if it.what == "RPO")
-    assert (rpo.before, rpo.now) == (row.marked, "at most 0.05 s")
+    assert (rpo.before, rpo.now) == (row.measured, "at most 0.05 s")
     assert rpo.change.startswith("cannot be compared")
 
 

@@ -136,12 +136,12 @@ def compared(view, **more):
 
 def test_an_rpo_without_the_lost_rows_is_neither_compared_nor_drawn(tmp_path):
     view = told(tmp_path, 118792)
-    found = FindingChange(code="removed-data-missing", title="any")
-    for more, mark in (({}, " §"), ({"new_findings": (found,)}, ""), ({"gone_findings": (found,)}, " §")):
+    found, words = FindingChange(code="removed-data-missing", title="any"), " (less data came back than the fault removed)"
+    for more, mark in (({}, words), ({"new_findings": (found,)}, ""), ({"gone_findings": (found,)}, words)):
         (row,) = [one for one in changes.change_rows(compared(view, **more)) if one.what == "RPO"]
         assert row.before == f"{'by the canary alone ' if mark else ''}at most 0.05 s{mark}"
         assert row.now.startswith("by the canary alone at most ")
-        assert row.change == "cannot be compared: § less data came back than the fault removed"
+        assert row.change == "cannot be compared: less data came back than the fault removed"
     entry = index.entry(json.loads(view.result.model_dump_json(by_alias=True)))
     page = index.render([replace(entry, run=run) for run in "abc"])
     assert "0 of 3 runs with a figure, latest at least 3 rows lost" in page

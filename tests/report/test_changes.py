@@ -199,13 +199,15 @@ def test_an_rpo_without_the_data_that_did_not_come_back_has_the_same_words_in_bo
     result = view.result.model_copy(update={"findings": (*view.result.findings, lacking)})
     told = row(view.model_copy(update={"result": result}), "RPO")
     assert told.before == told.now
-    assert told.now == "by the canary alone 0.050 s ± 0.000 s §"
-    assert told.change == "cannot be compared: § less data came back than the fault removed"
+    assert told.now == "by the canary alone 0.050 s ± 0.000 s (less data came back than the fault removed)"
+    assert told.change == "cannot be compared: less data came back than the fault removed"
     loss = LossChange(what="rows of public.chunks in database", before=None, now="at least 9 rows lost", more=None)
     known = changed(gone_findings=(), figures=(change,), losses=(loss,)).model_copy(update={"result": result})
     told = row(known, "RPO")
-    assert told.now == "at least 9 rows lost; by the canary alone 0.050 s ± 0.000 s §"
-    assert told.before == "by the canary alone 0.050 s ± 0.000 s §", "an older journal records no losses"
+    assert told.now == "at least 9 rows lost; by the canary alone 0.050 s ± 0.000 s"
+    assert told.before == "by the canary alone 0.050 s ± 0.000 s (less data came back than the fault removed)", (
+        "an older journal"
+    )
 
 
 def test_lost_rows_are_compared_in_the_table_and_in_the_line() -> None:

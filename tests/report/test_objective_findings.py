@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 from drillbook.findings import finding
 from drillbook.judge.verdicts import CONTROLLER_DIED
 from drillbook.report import objective_figures, objective_findings, open_findings, rows, wording
@@ -17,6 +19,12 @@ def remedy(name: str, code: str) -> str:
 def test_the_remedy_of_a_missed_objective_names_the_slowest_phase() -> None:
     assert remedy("too_slow", "objective-missed").startswith(
         "The slowest phase was restore, 0.30 s of 0.40 s. Shorten this phase, or"
+    )
+    result = samples.recorded("too_slow").result
+    late = result.model_copy(update={"clocks": {**result.clocks, "rto_s": 14.3}})
+    (missed,) = [each for each in rows.findings_of(late) if each.title.endswith(": RTO")]
+    assert re.match(
+        r"The phases up to the restore took 0\.\d+ s of 14\.3 s\. For the other 1[34]\.\d s, the restored", missed.remedy
     )
     assert remedy("failed", "objective-not-verified").startswith(
         "Correct the problem that is named above, and run the drill again."

@@ -13,11 +13,12 @@ from typing import Any
 from drillbook.audit.coverage import by_drill
 from drillbook.audit.records import Record
 from drillbook.findings import CATALOGUE, Finding, Severity
+from drillbook.judge.recovered_later import RECOVERED
 from drillbook.judge.verdicts import Verdict, without_refused
 from drillbook.language.lists import listed
 from drillbook.report import dead_runs, remedies
 from drillbook.report.figures import count
-from drillbook.report.open_findings import AT_END, DATA_LOSS, NOT_COUNTED, RECOVERED, WITHIN, is_listed, recovered_later
+from drillbook.report.open_findings import AT_END, DATA_LOSS, NOT_COUNTED, WITHIN, is_listed, recovered_later
 from drillbook.report.rows import each_finding, findings_of
 from drillbook.report.wording import NOT_VERIFIED, SHORT
 

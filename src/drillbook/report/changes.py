@@ -28,7 +28,8 @@ NOTE = (
 )
 INCOMPARABLE = "cannot be compared"
 NEITHER = "neither figure counts"
-SHORT_RPO = f"{INCOMPARABLE}: {remarks.SHORT_MARK} less data came back than the fault removed"
+LESS_BACK = "less data came back than the fault removed"
+SHORT_RPO = f"{INCOMPARABLE}: {LESS_BACK}"
 NONE_LOST = "none lost"
 NOT_TRIED = "not tried in this run"
 STOPPED = "aborted"
@@ -266,7 +267,7 @@ def _figures(view: RunView, change: FigureChange) -> tuple[str, str]:
 def _beside_loss(told: str, losses: Iterable[str | None]) -> str:
     """Return the text of an RPO, in the words of the index, after the known ``losses``. Older journals record no losses."""
     lost = " and ".join(one_line(loss) for loss in losses if loss)
-    return f"{f'{lost}; ' if lost else ''}{told} {remarks.SHORT_MARK}"
+    return f"{lost}; {told}" if lost else f"{told} ({LESS_BACK})"
 
 
 def _latest(view: RunView, change: FigureChange) -> tuple[bool, bool]:

@@ -46,7 +46,13 @@ def remedy(finding: Finding, result: Result) -> str:
     rto = measured(result, "rto")[0]
     if not phases or rto is None or not finding.title.endswith(": RTO"):
         return finding.remedy
-    slowest = max(phases, key=lambda phase: phase.seconds)
+    slowest, until_restored = max(phases, key=lambda phase: phase.seconds), sum(phase.seconds for phase in phases)
+    if rto - until_restored > slowest.seconds:
+        return (
+            f"The phases up to the restore took {took(until_restored)} of {took(rto)}. For the other "
+            f"{took(rto - until_restored)}, the restored service was not good without a break. Find out in the timeline why, or "
+            "agree on an objective that can be met."
+        )
     whole = f" of {took(rto)}" if slowest.seconds <= rto else ""
     return (
         f"The slowest phase was {one_line(slowest.phase)}, {took(slowest.seconds)}{whole}. Shorten this phase, or "
