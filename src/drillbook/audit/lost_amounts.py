@@ -6,10 +6,8 @@ from collections.abc import Iterable
 
 from drillbook.audit.findings import FindingRow
 from drillbook.audit.run_rows import RunRow
-from drillbook.report.open_findings import DATA_LOSS
+from drillbook.report.open_findings import DATA_LOSS, LACKING
 
-CODE = "removed-data-missing"
-"""Code of the finding about such data."""
 ENTER = "enter the missing data again"
 ENTER_THOSE = f"{ENTER}, then run the drills again"
 """Next step of several drills that lost data of their services."""
@@ -19,12 +17,12 @@ def of(run: RunRow | None, rows: Iterable[FindingRow]) -> str:
     """Return the data that did not come back in ``run``, such as ``at least 18 rows lost``. It is empty without an open finding about
     this. ``rows``: open findings of the drill.
     """
-    return run.lost if run and any(row.code == CODE for row in rows) else ""
+    return run.lost if run and any(row.code == LACKING for row in rows) else ""
 
 
 def title(row: FindingRow, lost: str) -> str:
     """Return ``lost``, the amount, for a finding about data that did not come back, and the title of any other finding."""
-    return lost if lost and row.code == CODE else row.title
+    return lost if lost and row.code == LACKING else row.title
 
 
 def titles(rows: Iterable[FindingRow], lost: str) -> list[str]:

@@ -13,6 +13,7 @@ from drillbook.audit.run_rows import RunRow, recover
 from drillbook.installation.program_name import NEUTRAL
 from drillbook.judge.verdicts import CONTROLLER_DIED, Verdict
 from drillbook.report import next_steps, stop_words
+from drillbook.report.open_findings import LACKING
 
 RESIDUE = "residue"
 """Code of the finding about changes that are not undone. A separate alert is made for these changes."""
@@ -24,7 +25,7 @@ def after(audit: Audit, key: tuple[str, str], run: RunRow) -> tuple[str, str, bo
     and drill.
     """
     rows = [row for row in audit.findings if (row.environment, row.drill) == key and row.code != RESIDUE]
-    lacking = next((row for row in rows if row.code == lost_amounts.CODE and is_known(row)), None)
+    lacking = next((row for row in rows if row.code == LACKING and is_known(row)), None)
     if gone := gone_files.after(audit, run):
         return (f"{lost_amounts.step(lacking)}; {gone[0]}" if lacking else gone[0]), "", gone[1]
     if lacking is None or run.reason == IN_PROGRESS:
@@ -79,14 +80,8 @@ def closing(rows: Sequence[FindingRow]) -> tuple[str, str]:
     """Return the next step for the open findings ``rows`` of a drill that passed, and what else must be done before a repetition
     of the drill closes the finding. This is empty if a repetition is enough. Data that did not come back is entered again first.
     """
-    row = next((row for row in sorted(rows, key=lambda row: row.code != lost_amounts.CODE) if row.instruction), None)
-    step = (
-        "correct the problem"
-        if row is None
-        else lost_amounts.step(row)
-        if row.code == lost_amounts.CODE
-        else row.instruction
-    )
+    row = next((row for row in sorted(rows, key=lambda row: row.code != LACKING) if row.instruction), None)
+    step = "correct the problem" if row is None else lost_amounts.step(row) if row.code == LACKING else row.instruction
     if row is not None and row.closing:
         return f"{step}. Then close the finding as the report says", f": {row.closing}, and run the drill again"
     return f"{step}, then run the drill again", ""

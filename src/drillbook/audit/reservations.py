@@ -19,8 +19,6 @@ from drillbook.report.figures import one_line
 from drillbook.sdk import discovery
 
 MOST_PROOFS = 3
-LACKING = "removed-data-missing"
-"""Code of the finding about data that did not come back."""
 RESERVATIONS = {
     remarks.FRESH: (": the drill itself took the restored backup", ""),
     remarks.MISSING: (
@@ -83,7 +81,7 @@ def _told(audit: Audit, goal: ProvenRow) -> bool:
     finding, and ``goal`` needs no alert of its own.
     """
     return any(
-        row.code == LACKING and is_open(row) and (row.environment, row.drill) == (goal.environment, goal.drill)
+        row.code == open_findings.LACKING and is_open(row) and (row.environment, row.drill) == (goal.environment, goal.drill)
         for row in audit.findings
     )
 

@@ -11,7 +11,7 @@ from drillbook.judge.comparison import FIGURES, LEAST_PART, LEAST_S, least_chang
 from drillbook.judge.result import Result, RunView
 from drillbook.judge.verdicts import Verdict
 from drillbook.language.lists import leading
-from drillbook.report import dead_runs, lost_data, open_findings, remarks, rows
+from drillbook.report import dead_runs, open_findings, remarks, rows
 from drillbook.report.figures import bounded, count, figure, one_line, printed, rounded, seconds, took, utc
 from drillbook.report.markdown_syntax import escape, table
 from drillbook.report.objective_figures import alone_by, ends_with_sample
@@ -286,9 +286,10 @@ def _incomplete(view: RunView, change: FigureChange) -> tuple[bool, bool]:
     known = view.comparison
     if change.key != "rpo" or known is None:
         return False, False
-    now = any(finding.code == lost_data.LACKING for finding in view.result.every_finding)
+    now = any(finding.code == open_findings.LACKING for finding in view.result.every_finding)
     new, gone = (
-        any(it.code == lost_data.LACKING for it in differences) for differences in (known.new_findings, known.gone_findings)
+        any(it.code == open_findings.LACKING for it in differences)
+        for differences in (known.new_findings, known.gone_findings)
     )
     return gone or (now and not new), now
 

@@ -15,8 +15,6 @@ from drillbook.report.figures import count, one_line
 from drillbook.report.rows import ObjectiveRow, row_of
 
 NONE = "none"
-LACKING = "removed-data-missing"
-"""Code of the finding about data that did not come back."""
 ENTER_AGAIN = "Enter this data again: see Next."
 
 
@@ -75,7 +73,7 @@ def at_end(view: RunView) -> str:
     """
     if not view.recoveries and view.result.verdict is not Verdict.ABORTED:
         return ""
-    lacking = any(finding.code == LACKING for finding in view.result.every_finding)
+    lacking = any(finding.code == open_findings.LACKING for finding in view.result.every_finding)
     instruction = ENTER_AGAIN if lacking and (view.recoveries or view.finished) and not view.result.open_residue else ""
     return " ".join(filter(None, (_sentence(view.result.every_finding, view.result), instruction)))
 
@@ -96,7 +94,7 @@ def _told(finding: Finding, result: Result) -> str:
     if finding.code == open_findings.LOST_WRITES:
         writes, _, numbers = canary_writes.lost(one_line(finding.measured), result).partition(": ")
         return f"{writes} ({numbers})" if numbers else writes
-    if finding.code == LACKING:
+    if finding.code == open_findings.LACKING:
         known = shortfall.shortfalls(lasting(result.steps, result.later_steps))
         if short := [one_line(loss.text) for loss in known if loss.step == finding.step]:
             return "; ".join(short)

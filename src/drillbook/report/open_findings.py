@@ -20,7 +20,6 @@ if TYPE_CHECKING:
 
 GRAVE = ("critical", "high", "medium")
 """Severities of findings that need attention even if the run passed, the worst first."""
-WORST = ("critical", "high")
 MEASURED_NOTHING = (*NOT_GOOD_AGAIN, "objective-not-verified")
 """Codes of the findings of a run which say that it did not measure or verify a recovery."""
 _TIME = re.compile(r"\b(\d{4}-\d\d-\d\d)T(\d\d:\d\d:\d\d)Z")
@@ -30,7 +29,9 @@ ALLOWED = "allowed because"
 wanted value, but the drill's reason for allowing the failure.
 """
 LOST_WRITES = "acknowledged-writes-lost"
-DATA_LOSS = ("hole-in-survivors", "removed-data-missing", LOST_WRITES, "references-broken")
+LACKING = "removed-data-missing"
+"""Code of the finding about data of the service that did not come back."""
+DATA_LOSS = ("hole-in-survivors", LACKING, LOST_WRITES, "references-broken")
 """Codes of findings about lost data. They come first among findings of the same severity. Texts that name only some of the
 findings always name these.
 """
@@ -108,9 +109,14 @@ def of_result(result: Mapping[str, Any]) -> list[Finding]:
     findings = [at_end(finding, phases) for finding in findings]
     objectives = objectives_of(result)
     died = result.get("reason") == CONTROLLER_DIED
-    recovered = died and bool(result.get("finished")) and not result.get("residue")
+    recovered = is_recovered(result.get("reason"), result.get("finished"), result.get("residue"))
     known = grave(consequences.folded(as_shown(findings, objectives, recovered=recovered), objectives))
     return _joined_findings(known) if died else known
+
+
+def is_recovered(reason: str | None, finished: str | None, residue: Sequence[Any] | None) -> bool:
+    """Return True for a run whose controller died, if a recovery then undid all changes. The arguments are fields of its result."""
+    return reason == CONTROLLER_DIED and bool(finished) and not residue
 
 
 def _joined_findings(findings: Sequence[Finding]) -> list[Finding]:
@@ -218,7 +224,7 @@ def _doubted(finding: Finding) -> Finding:
 
 
 def _measured_nothing(finding: Finding) -> Finding:
-    return finding.model_copy(update={"severity": Severity.MEDIUM}) if finding.severity in WORST else finding
+    return finding.model_copy(update={"severity": Severity.MEDIUM}) if finding.severity in consequences.GRAVE else finding
 
 
 def _information(finding: Finding) -> Finding:

@@ -9,7 +9,7 @@ from drillbook.exits import Exit
 from drillbook.findings import Finding
 from drillbook.judge.recovered_later import NOT_GOOD_AGAIN
 from drillbook.judge.result import Injection, Objective, Result, RunView, Settled
-from drillbook.judge.verdicts import CONTROLLER_DIED, Verdict
+from drillbook.judge.verdicts import Verdict
 from drillbook.report import (
     canary_writes,
     consequences,
@@ -158,7 +158,7 @@ def each_finding(result: Result) -> list[Finding]:
     run did not pass, the finding's title says that the RPO does not count. A finding about a missed objective also names the
     measurement error of the figure.
     """
-    recovered = result.reason == CONTROLLER_DIED and result.finished is not None and not result.residue
+    recovered = open_findings.is_recovered(result.reason, result.finished, result.residue)
     listed = open_findings.as_shown(result.every_finding, result.objectives, recovered=recovered)
     shown_ = [_shown(unproven_faults.brief_finding(finding, result), result) for finding in listed]
     return [
@@ -189,7 +189,7 @@ def _shown(finding: Finding, result: Result) -> Finding:
     if finding.code in NOT_GOOD_AGAIN:
         phases = {phase.phase: phase.status for phase in result.phases}
         return open_findings.at_end(finding, phases, dead="" if result.finished else one_line(result.run))
-    if finding.code == "removed-data-missing":
+    if finding.code == open_findings.LACKING:
         return finding.model_copy(update={"remedy": objective_findings.missing_remedy(finding, result)})
     if finding.code == UNEXPECTED:
         return finding.model_copy(update={"measured": without_body(finding.measured)})
