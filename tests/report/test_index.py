@@ -7,7 +7,7 @@ from itertools import pairwise
 
 import pytest
 
-from drillbook.report import index
+from drillbook.report import index, remarks
 from drillbook.report.index_entries import IndexEntry, Known
 from tests.report import samples
 from tests.report.test_agreement import plain
@@ -258,11 +258,37 @@ def test_the_figures_beside_a_run_without_a_result_are_those_of_a_named_run(*, a
     good = dataclasses.replace(samples.entries()[0], name="own", environment="lab", started="2026-03-04T10:00:00Z")
     open_ = dataclasses.replace(index.unfinished("20260401T000000.000Z-own-00aa", "lab", alive=alive), name="own")
     trends, runs = (plain(part) for part in index.render([good, open_]).split('id="trends"')[1].split('id="runs"'))
-    assert "figures: run of 2026-03-04 10:00" in trends
+    assert f"figures: run {good.short_name}" in trends
     assert (word in trends, "no objective" in runs) == (False, False)
     assert runs.count(word) == 2, "RTO and RPO"
     alone = plain(index.render([open_]))
     assert (alone.count(word), "no objective" in alone) == (4, False)
+
+
+def test_the_run_of_the_figures_is_named_so_that_no_run_of_the_same_minute_is_meant() -> None:
+    """Three times on the page may have the same minute; the name of the run and the link to its report have no double."""
+    first = dataclasses.replace(samples.entries()[0], name="own", run="20260304T100000.000Z-own-00aa", href="a/report.html")
+    second = dataclasses.replace(
+        first, run="20260304T100030.000Z-own-00bb", href="b/report.html", verdict="aborted", started="2026-03-04T10:00:30Z"
+    )
+    first = dataclasses.replace(first, verdict="passed", exit=0, started="2026-03-04T10:00:00Z")
+    trends = index.render([first, second]).split('id="trends"')[1].split("</section>")[0]
+    assert '<span class="why">figures: run <a href="a/report.html"><bdi>own-00aa</bdi></a></span>' in trends
+    unlinked = index.render([dataclasses.replace(first, href=""), second])
+    assert '<span class="why">figures: run <bdi>own-00aa</bdi></span>' in unlinked
+
+
+def test_the_loss_of_a_run_stands_once_in_its_row() -> None:
+    """The RPO begins with it, if there is a figure; otherwise it stands beside the verdict."""
+    lost = remarks.Remark("Rows did not come back.", "\u00a7", lost="at least 6 rows lost")
+    entry = next(entry for entry in samples.entries() if entry.objectives and entry.objectives["rpo"].met)
+    blank = entry.objectives["rpo"].model_copy(update={"measured_s": None, "met": None})
+    stopped = dataclasses.replace(entry, verdict="aborted", exit=4, remarks={"rpo": lost})
+    unmeasured = dataclasses.replace(stopped, objectives={**entry.objectives, "rpo": blank})
+    for one in (stopped, unmeasured):
+        top, rest = index.render([one]).split('id="trends"')
+        parts = [plain(part) for part in (top, *rest.split('id="runs"'))]
+        assert [part.count("6 rows lost") for part in parts] == [1, 1, 1], one.objectives["rpo"]
 
 
 def test_an_objective_that_the_newest_run_does_not_set_names_the_run_of_its_figure() -> None:
@@ -272,8 +298,8 @@ def test_an_objective_that_the_newest_run_does_not_set_names_the_run_of_its_figu
         good, run="later", started="2026-04-04T10:00:00Z", objectives={"rto": good.objectives["rto"]}
     )
     trends = plain(index.render([good, later]).split('id="trends"')[1].split("</section>")[0])
-    assert trends.count("figure: run of 2026-03-04 10:00") == 1
-    assert "figure: run of" not in plain(index.render([good]))
+    assert trends.count(f"figure: run {good.short_name}") == 1
+    assert "figure: run" not in plain(index.render([good]))
 
 
 def test_the_index_says_as_the_report_what_a_run_whose_controller_died_did_not_do() -> None:
@@ -320,8 +346,8 @@ def test_a_refused_run_does_not_hide_the_figures_of_the_last_run_that_took_place
     assert trends.rto.latest.measured_s == good.objectives["rto"].measured_s
     row = plain(index.render([good, refused]).split('id="trends"')[1].split("</section>")[0])
     assert "refused" in row
-    assert "figures: run of 2026-03-04 10:00" in row
-    assert "figures: run of" not in index.render([good])
+    assert f"figures: run {good.short_name}" in row
+    assert "figures: run" not in index.render([good])
     (only,) = index._trends([refused])
     assert only.figures.entry.run == "later"
 
@@ -338,7 +364,7 @@ def test_the_figures_of_a_drill_are_those_of_its_newest_run_that_passed_or_faile
         good, run="later", verdict="aborted", exit=4, started="2026-04-04T10:00:00Z", objectives=unmeasured, remarks={}
     )
     trends = plain(index.render([good, later]).split('id="trends"')[1].split("</section>")[0])
-    assert "figures: run of 2026-03-04 10:00" in trends
+    assert f"figures: run {good.short_name}" in trends
     assert "not verified" not in trends
     assert "the verdict of its newest run, and the figures of its newest run that passed or failed" in trends
     alone = plain(index.render([later]).split('id="trends"')[1].split("</section>")[0])

@@ -191,3 +191,8 @@ class DrillTrends:
     def lost(self) -> str:
         """Phrase about ``lossy``, or an empty text."""
         return told([Loss(row.entry.run, row.entry.started, row.entry.lost) for row in self.lossy])
+
+    @property
+    def loss_in_rpo(self) -> bool:
+        """True if the figure of the RPO is that of the newest run, and begins with the data that this run lost."""
+        return self.rpo is not None and self.rpo.entry.run == self.last.entry.run and bool(self.rpo.latest.lost)
