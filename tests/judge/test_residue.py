@@ -28,7 +28,7 @@ def test_lost_data_names_the_host_of_its_service_and_the_backup_that_the_run_ver
     assert told.text.startswith(
         "on db-1, restore the data of database from s3://bucket/dump#sha256=12, the backup that this run verified: the table"
     )
-    assert "`invoke drill.recover r1 --from-backup` does the same" in told.text
+    assert "`invoke drill.recover r1 --from-backup` does this, without the drill's own restore" in told.text
     assert view.result.residue[0].by_hand.startswith("on controller, restore the service"), "result.json never changes"
     unproven = killed_before_its_restore(tmp_path, proven=False).judge().by_hand[0].text
     assert "from its newest verified backup (the journal names none that this run verified)" in unproven

@@ -44,7 +44,7 @@ def test_a_suite_that_was_refused_because_of_a_dead_run_leads_to_its_recovery_fi
     rows = [{**suite.runs[0], "run": view.result.run, "drill": view.result.drill, "verdict": "refused"} for view in views]
     suite = suite.model_copy(update={"runs": tuple(rows)})
     for text in (markdown.render_suite(suite, views), plain(html.render_suite(suite, views))):
-        assert text.count(COMMAND) == 1
+        assert text.count(COMMAND) == 2, "among the next steps, and in the remedy of one finding"
         assert text.count("Remedy: Recover that run first") == 1
         assert text.count("as for postgres-lost") == 6
 

@@ -256,7 +256,7 @@ def test_what_was_closed_says_who_and_why_and_names_no_command() -> None:
     assert "with residue, closed" in page
     assert re.search(r"Closed by nobody at 20\d\d-\d\d-\d\d [\d:]+ UTC, approved by alice@example.com", page)
     assert "pretend.break on a (step inject.1): the check of the change reported unknown: a: cannot connect" in page
-    assert "First try" not in page
+    assert "To undo the changes" not in page
     settled = view.result.settled
     assert settled is not None
     evil = settled.model_copy(update={"by": samples.HOSTILE, "reason": samples.HOSTILE})

@@ -32,7 +32,7 @@ def test_tables_keep_their_columns(name: str) -> None:
 def test_commands_are_in_blocks() -> None:
     text = markdown.render(samples.recorded("stuck"))
     assert "```text\non a, in this order:\nmend door\n```" in text
-    assert "First try `invoke drill.recover run`" in text
+    assert "**To undo the changes, run:** `invoke drill.recover run`" in text
     assert "```text\nwhole\n```" in markdown.render(samples.recorded("not_ready"))  # it failed
 
 

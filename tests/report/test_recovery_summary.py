@@ -101,7 +101,7 @@ def test_changes_that_are_no_faults_have_no_check_and_need_none():
 @pytest.mark.parametrize("name", ["stuck", "closed"])
 def test_what_is_left_is_told_with_the_way_to_undo_it_by_hand(name):
     _, said = printed(samples.recorded(name))
-    assert ("by hand, if `drill.recover` does not help: on a, in this order: mend door" in said) == (name == "stuck")
+    assert ("only if it fails again, by hand: on a, in this order: mend door" in said) == (name == "stuck")
     assert ("residue, closed" if name == "closed" else "residue, NOT UNDONE: pretend.break (inject) on a") in said
     if name == "closed":
         assert "\u2717 a Lock on host, Lock on http-localhost-37249, Lease: failed: a: cannot connect" in said

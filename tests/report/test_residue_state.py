@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import re
 from pathlib import Path
 
 import pytest
@@ -12,7 +13,7 @@ from drillbook.events.runs import RecoveryFinished
 from drillbook.events.steps import UndoFailed
 from drillbook.judge.result import Residue, RunView, StepView
 from drillbook.judge.steps import ONLY_BY_RESTORE
-from drillbook.report import html, junit, markdown, residue_state
+from drillbook.report import html, junit, markdown, residue_state, rows
 from drillbook.report.terminal import summary
 from tests.judge.story import killed_before_its_restore
 from tests.report import renderings, samples
@@ -54,6 +55,55 @@ def test_every_report_names_the_host_of_the_data_the_backup_and_the_commands(tmp
     assert "postgres.drop_table on db-1 (step inject.1)" in screen.getvalue()
     assert "No undo of a change was recorded: postgres.drop_table on db-1" in plain(html.render(view))
     assert "s3://bucket/dump" in junit.render(view)
+
+
+def unfinished(folder: Path, program: str) -> RunView:
+    """Unfinished run that ``program`` began, and whose controller died before its restore."""
+    story = killed_before_its_restore(folder)
+    story.change(0, program=program)
+    return story.judge()
+
+
+@pytest.mark.parametrize("program", ["invoke", "drillbook"])
+def test_the_command_to_run_comes_first_and_the_others_are_for_the_case_that_it_fails(tmp_path: Path, program: str) -> None:
+    """A person who reads this in the night need not find out which of the commands is needed."""
+    view = unfinished(tmp_path, program)
+    screen = io.StringIO()
+    Console(file=screen, width=300).print(*summary.residue_lines(view))
+    command = f"{program} drill.recover r1"
+    box = re.split('id="residue"|</section>', html.render(view))[1]
+    text = markdown.render(view).split("### ")[0]
+    for told in (plain(box), re.sub("[`*]", "", text)):
+        first, by_hand = told.split("Only if this command fails")
+        assert f"To undo the changes, run: {command}" in first
+        assert "--from-backup" not in first
+        assert f"{command} --from-backup does this" in by_hand
+        assert f"{program} runbook sample" in by_hand
+    printed = screen.getvalue()
+    assert printed.count("drill.recover r1\n") == 1
+    assert printed.index("to undo the changes: ") < printed.index("only if this fails, by hand:")
+
+
+@pytest.mark.parametrize("program", ["invoke", "drillbook"])
+def test_every_command_of_a_page_has_the_name_of_the_program_that_the_user_called(tmp_path: Path, program: str) -> None:
+    view = unfinished(tmp_path, program)
+    (other,) = {"invoke", "drillbook"} - {program}
+    for page in (html.render(view), markdown.render(view), junit.render(view)):
+        assert f"{program} drill" in page
+        assert f"{other} drill" not in page
+        assert "drill.recover`" not in page, "the name of the run is part of each command"
+
+
+def test_the_remedy_of_a_change_that_is_not_undone_names_the_command_to_run(tmp_path: Path) -> None:
+    view = unfinished(tmp_path, "invoke")
+    found = residue_state.findings(view, rows.findings_of(view.result))
+    remedies = {one.remedy for one in found if one.code == "residue"}
+    assert remedies == {
+        "Undo the change with `invoke drill.recover r1`. Only if this command fails, undo it by hand, as described above."
+    }
+    closed = samples.recorded("closed")
+    (finding,) = [one for one in residue_state.findings(closed, rows.findings_of(closed.result)) if one.code == "residue"]
+    assert "drill.recover" not in finding.remedy
 
 
 def failed_later(folder: Path) -> RunView:

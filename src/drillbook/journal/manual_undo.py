@@ -74,11 +74,11 @@ def _restore(intent: Intent, plan: Plan, events: Sequence[Event]) -> str:
     data = f"the data of {service}" if service else "the data"
     backup = _verified(intent, events)
     run = opening(events).run
-    again = f"`invoke drill.recover {run} --from-backup` does the same, and " if backup else ""
+    again = f"`invoke drill.recover {run} --from-backup` does this, without the drill's own restore;\n" if backup else ""
     return (
         f"on {data_host(plan.inventory, intent.step, intent.host)}, restore {data} from "
         f"{backup or 'its newest verified backup (the journal names none that this run verified)'}: {intent.undo.why};\n"
-        f"{again}`invoke runbook {plan.drill}{_inventory(events)}` tells each restore step of the drill"
+        f"{again}`invoke runbook {plan.drill}{_inventory(events)}` tells the restore steps of the drill, to follow them by hand"
     )
 
 

@@ -177,7 +177,7 @@ def _counted(suite: Tree.Element) -> Tree.Element:
 
 def _findings(view: RunView) -> str:
     lines = [headlines.sentence(view)]
-    for finding in rows.findings_of(view.result):
+    for finding in residue_state.findings(view, rows.findings_of(view.result), alone=True):
         label, measured = open_findings.measured(finding)
         lines += [
             f"{finding.severity} {finding.code}: {finding.title}",

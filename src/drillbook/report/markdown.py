@@ -128,7 +128,7 @@ def _suite_findings(view: RunView, findings_of: Callable[[Result], list[Finding]
         f"- **{finding.severity}** {escape(finding.title)}"
         + (f": {escape(finding.measured)}" if finding.measured else "")
         + (f". Remedy: {prose(finding.remedy)}" if finding.remedy else "")
-        for finding in findings_of(view.result)
+        for finding in residue_state.findings(view, findings_of(view.result))
     ]
     return [f"Owner: {escape(said)}." if said else "The drill has no owner.", *(["\n".join(findings)] if findings else [])]
 
@@ -261,8 +261,9 @@ def _residue(view: RunView) -> list[str]:
         ]
     elif paragraphs:
         paragraphs.append(
-            f"{residue_state.meaning(view)} First try {code(f'{view.program} drill.recover {view.result.run}')}. "
-            "If that does not help, undo the changes by hand:"
+            f"{residue_state.meaning(view)}\n\n"
+            f"**{residue_state.RECOVER}:** {code(f'{view.program} drill.recover {view.result.run}')}\n\n"
+            f"{residue_state.OTHERWISE}:"
         )
     for residue in view.result.residue:
         place, told = residue_state.place(view, residue), residue_state.by_hand(view, residue)

@@ -7,17 +7,22 @@ from collections.abc import Sequence
 
 from drillbook.exits import Exit
 from drillbook.findings import Finding
+from drillbook.installation.program_name import as_called
 from drillbook.inventory.inventory import CONTROLLER
 from drillbook.judge import residue
 from drillbook.judge.result import ByHand, Injection, Residue, RunView
 from drillbook.judge.steps import NOTHING, ONLY_BY_RESTORE, by_commands
 from drillbook.judge.verdicts import Verdict
-from drillbook.report.figures import count
+from drillbook.report.figures import count, one_line
 
 COMMANDS = "in this order:"
 """Words in the first line of the instructions for an undo by hand, if the instructions are a list of commands."""
 _COMMAND = re.compile(r"on \S+( as \S+)?: ")
 """Pattern of the words before the only command of an undo by hand, such as ``on app-1: rm -rf /tmp/x``."""
+RECOVER, OTHERWISE = "To undo the changes, run", "Only if this command fails, by hand"
+"""Words before the command that undoes the changes, and the heading above the instructions to undo them by hand."""
+FIRST = "Undo the change with `{command}`. Only if this command fails, undo it by hand"
+"""Begin of the remedy of a change that is not undone."""
 FAILED, UNRECORDED = "could not be undone", "no undo recorded"
 """States of a change. ``UNRECORDED``: the controller died before an undo, so the target may have undone the change by itself."""
 NOT_ALL_UNDONE = "some changes could not be undone"
@@ -72,25 +77,35 @@ def data_host(view: RunView, step: str, host: str) -> str:
     return view.places.get(step, host) if host == CONTROLLER else host
 
 
-def findings(view: RunView, told: Sequence[Finding]) -> list[Finding]:
-    """Return the findings ``told`` of the run. Those about changes that were not undone get the place and the instructions that
-    the report has for these changes.
+def findings(view: RunView, told: Sequence[Finding], *, alone: bool = False) -> list[Finding]:
+    """Return the findings ``told`` of the run, with the program that began the run in each command of their remedies. Findings about
+    changes that were not undone get the place that the report has for these changes, and the command that undoes them as the remedy.
+    ``alone``: True for a format that shows the instructions to undo a change by hand nowhere else; the remedy then has them.
     """
     left: dict[tuple[str | None, str | None], Residue] = {
         (change.step, change.host): change for change in view.result.residue
     }
     return [
-        _as_told(view, problem, left[problem.step, problem.host])
+        _as_told(view, problem, left[problem.step, problem.host], alone=alone)
         if problem.code == "residue" and (problem.step, problem.host) in left
-        else problem
+        else problem.model_copy(update={"remedy": as_called(problem.remedy, view.program)})
         for problem in told
     ]
 
 
-def _as_told(view: RunView, problem: Finding, change: Residue) -> Finding:
+def _as_told(view: RunView, problem: Finding, change: Residue, *, alone: bool) -> Finding:
     title = problem.title.removesuffix(f" on {change.host}")
     title = problem.title if title == problem.title else f"{title} on {place(view, change)}"
-    return problem.model_copy(update={"title": title, "remedy": by_hand(view, change)})
+    return problem.model_copy(update={"title": title, "remedy": _remedy(view, change, alone=alone)})
+
+
+def _remedy(view: RunView, change: Residue, *, alone: bool) -> str:
+    """Return the remedy of a change that is not undone. Nobody has to undo one that a person closed."""
+    told = by_hand(view, change)
+    if view.result.settled:
+        return told
+    first = FIRST.format(command=f"{view.program} drill.recover {one_line(view.result.run)}")
+    return f"{first}: {told}" if alone else f"{first}, as described above."
 
 
 def _whole(view: RunView, change: Residue) -> ByHand | None:

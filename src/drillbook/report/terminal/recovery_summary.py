@@ -35,7 +35,7 @@ def recovery_summary(view: RunView, report: str) -> RenderableType:
     return Group(
         *lines,
         Text(),
-        *summary.residue_lines(view),
+        *summary.residue_lines(view, failed=True),
         *_findings(view),
         summary.where("" if report else view.result.run, report, view.result.environment, [view]),
     )

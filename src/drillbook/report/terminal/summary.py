@@ -119,8 +119,6 @@ def short_summary(view: RunView) -> RenderableType:
     and the findings."""
     result = view.result
     parts: list[RenderableType] = [_of_run(view)]
-    if result.open_residue:  # the short summary has no list of next steps
-        parts.append(Prose(Text(f"to undo the change: {program()} drill.recover {one_line(result.run)}"), 2, below=1))
     return Group(*parts, *residue_lines(view), *(_findings(view) if result.every_finding else ()))
 
 
@@ -250,13 +248,18 @@ def _findings(view: RunView) -> list[RenderableType]:
     return parts
 
 
-def residue_lines(view: RunView) -> list[RenderableType]:
-    """Return lines about each change that could not be undone: why, and how to undo it by hand."""
+def residue_lines(view: RunView, *, failed: bool = False) -> list[RenderableType]:
+    """Return the command that undoes the changes that are not undone, and lines about each of them: why, and how to undo it by hand.
+    ``failed``: True right after a recovery that failed; its last line then has the command.
+    """
     closed = view.result.settled
     parts: list[RenderableType] = []
     if closed:
         lines = [rows.settled_sentence(closed), *(f"- {text}" for text in rows.settled_rows(closed))]
         parts.append(Prose(Text("\n".join(one_line(line) for line in lines)), 2, below=1))
+    if view.result.open_residue and not failed:
+        command = f"{program()} drill.recover {one_line(view.result.run)}"
+        parts.append(Prose(Text(f"to undo the changes: {command}"), 2, below=1))
     for residue in view.result.residue:
         parts += [
             _head(view, residue),
@@ -266,13 +269,15 @@ def residue_lines(view: RunView) -> list[RenderableType]:
                 below=int(bool(closed)),
             ),
         ]
-        parts += [] if closed else [_by_hand(residue_state.by_hand(view, residue))]
+        parts += (
+            [] if closed else [_by_hand(residue_state.by_hand(view, residue), "it fails again" if failed else "this fails")]
+        )
     return parts
 
 
-def _by_hand(told: str) -> Prose:
-    """Return the instructions ``told`` to undo a change by hand. Lines with commands are never broken."""
-    text = Text(f"by hand, if `drill.recover` does not help:\n{shown(as_called(told))}")
+def _by_hand(told: str, case: str) -> Prose:
+    """Return the instructions ``told`` to undo a change by hand in this ``case``. Lines with commands are never broken."""
+    text = Text(f"only if {case}, by hand:\n{shown(as_called(told))}")
     return Prose(text, 4, below=1, verbatim=residue_state.has_commands(told))
 
 
