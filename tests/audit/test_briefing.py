@@ -151,7 +151,8 @@ def test_open_loss_of_data_and_other_severe_findings_are_always_on_the_page(tmp_
     assert any(text.startswith("5 drills must run again: ") for text in texts)
     assert any(text.startswith("severe-0 in lab has 1 high finding") for text in texts)
     assert any(text.startswith("The service vectors was never drilled") for text in texts)
-    assert re.fullmatch(r"and \d+ more, in the audit: \d+ with a medium finding(, [a-z RPO]+)+", texts[-1]), texts
+    last = r"and \d+ more, in the audit: \d+ with a medium finding \([^()]+\)(, [a-z RPO]+ \([^()]+; [^()]+; [^()]+\))+"
+    assert re.fullmatch(last, texts[-1]), "with step, person and time limit, as the page has room"
 
 
 @pytest.mark.parametrize(("losses", "severe"), [(9, 9), (2, 0), (0, 9)])
@@ -228,15 +229,6 @@ def test_a_drill_that_failed_and_lost_data_says_so_before_its_text_is_cut():
     assert len(told) <= briefing.MOST_LETTERS + 1
     short = replace(alert, text=text.replace("word ", ""))
     assert briefing.brief(short) == short.text
-
-
-def test_what_is_left_out_is_named_by_its_subject():
-    known = [Alert("a", "", severity=severity, topic=Topic.FINDINGS) for severity in ("medium", "high", "medium")]
-    others = [Alert("a", "", topic=topic) for topic in (Topic.NEVER_RAN, Topic.RESERVED, Topic.NEVER_RAN)]
-    assert briefing.hidden([*known, *others]) == (
-        "1 with a high finding, 2 with a medium finding, drills that never ran, figures with reservations"
-    )
-    assert briefing.hidden(known[:1]) == "1 with a medium finding"
 
 
 def test_nothing_to_do_at_once_is_behind_something_less_urgent(tmp_path):
@@ -411,3 +403,16 @@ def test_a_run_that_left_changes_says_that_its_controller_died(tmp_path):
     audit = replace(audit, runs=tuple(replace(run, residue=("a change",)) for run in audit.runs))
     (text,) = [alert.text for alert in briefing.of(audit, LEAST_ALERTS) if alert.text.startswith("api-a")]
     assert text.startswith("api-a in lab was left unfinished on 2026-02-10, because its controller died; left changes"), text
+
+
+@pytest.mark.parametrize(("topic", "who"), [(Topic.RECORD, "record keeper"), (Topic.NO_RPO, "drill planner")])
+def test_an_alert_without_a_contact_says_who_takes_its_step(topic, who):
+    assert Alert("a", "do it", when=AT_ONCE, topic=topic).action == f"Next: do it. Who: {who}. When: at once"
+    assert Alert("a", "do it", "dba", AT_ONCE, topic=topic).deadline == "Who: dba. When: at once"
+
+
+def test_the_changes_of_a_run_are_undone_by_a_command_with_its_name(tmp_path):
+    audit = failed(tmp_path)
+    left = replace(audit.runs[0], run="20260105T090000.000Z-api-a-aaaa", residue=("a change",))
+    steps = [alert.step for alert in alerts(replace(audit, runs=(left,))) if alert.topic is Topic.LEFT]
+    assert steps == ["undo the changes with `drillbook drill.recover api-a-aaaa`"]

@@ -55,6 +55,16 @@ class Topic(StrEnum):
     OTHER = "other things"
 
 
+PLANNER, KEEPER = "drill planner", "record keeper"
+PEOPLE = {
+    Topic.RECORD: KEEPER,
+    Topic.MISSING: KEEPER,
+    Topic.UNFINISHED: "owners of its drills",
+    Topic.NEVER_RAN: "drill owners",
+}
+"""Person who takes the next step of an alert without a contact, by its topic. For other topics, this is ``PLANNER``."""
+
+
 @dataclass(frozen=True, slots=True)
 class Alert:
     """One thing that needs attention."""
@@ -63,7 +73,7 @@ class Alert:
     step: str
     """Next step that the alert asks for."""
     who: str = ""
-    """Contact of the drill's owner, who takes the next step. It is empty when the next step is to plan or change drills."""
+    """Contact of the drill's owner, who takes the next step. It is empty when another person does; see ``PEOPLE``."""
     when: str = ""
     """Time limit of the next step, such as ``at once``."""
     run: str = ""
@@ -99,7 +109,12 @@ class Alert:
     @property
     def deadline(self) -> str:
         """Text with the person who takes the next step, and the time limit."""
-        return f"{f'Who: {self.who}. ' if self.who else ''}When: {self.when}"
+        return f"Who: {self.person}. When: {self.when}"
+
+    @property
+    def person(self) -> str:
+        """Person who takes the next step."""
+        return self.who or PEOPLE.get(self.topic, PLANNER)
 
 
 def urgency(alert: Alert) -> int:

@@ -53,6 +53,7 @@ from drillbook.project.schedule_record import NOT_BEGUN
 from drillbook.report import open_findings
 from drillbook.report.figures import kinds_of
 from drillbook.report.wording import SHORT, badness
+from drillbook.sdk.run_names import short
 
 MOST_TITLES = 2
 VERBS = {True: "was missed", False: "could not be verified in the run that failed"}
@@ -128,7 +129,7 @@ def _of_runs(audit: Audit, owners: dict[tuple[str, str], str]) -> Iterator[Alert
             text = f"{run.drill} in {run.environment} left {run.not_undone}"
             yield Alert(
                 text,
-                UNDO,
+                f"{UNDO.removesuffix('`')} {short(run.run)}`",
                 _who(run),
                 AT_ONCE,
                 run.run,

@@ -89,13 +89,6 @@ def needed(shown: Sequence[Alert]) -> int:
     return sum(urgency(alert) < LAST for alert in shown)
 
 
-def hidden(alerts: Sequence[Alert]) -> str:
-    """Return the subjects of ``alerts``, and the severities of their findings. The page shows this text in their place."""
-    severities = [alert.severity for alert in alerts]
-    parts = [f"{severities.count(severity)} with a {severity} finding" for severity in GRAVE if severity in severities]
-    return ", ".join([*parts, *dict.fromkeys(str(alert.topic) for alert in alerts if not alert.severity)])
-
-
 def brief(alert: Alert) -> str:
     """Return the text of ``alert``, shortened for the page. Lost data is told first if it would be cut off otherwise, and only the
     verdict and the missed objectives stand before it."""

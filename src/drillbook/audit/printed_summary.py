@@ -4,10 +4,18 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import groupby
 
-from drillbook.audit import brief_steps, briefing, rehearsal_figures, services, summary_terms, unproven_reasons
+from drillbook.audit import (
+    brief_steps,
+    briefing,
+    hidden_alerts,
+    rehearsal_figures,
+    services,
+    summary_terms,
+    unproven_reasons,
+)
 from drillbook.audit.alert import Alert, Topic
 from drillbook.audit.objective_states import ProvenRow
 from drillbook.audit.service_groups import TITLES, Group
@@ -51,7 +59,7 @@ MOST_NAME = 26
 class Page:
     """Content of the printed page. ``alerts``: number of the alerts; ``steps``: number of those with their whole next step, while
     the others have it in a few words; ``rehearsals``: line with the figures of rehearsals, which is empty if the page has no room
-    for it.
+    for it; ``asks``: False if the line about the alerts that are left out has only their subjects.
     """
 
     alerts: int
@@ -60,6 +68,7 @@ class Page:
     rehearsals: str
     rows: Sequence[ServiceRow]
     """Rows of all services."""
+    asks: bool = True
 
     @property
     def drilled(self) -> list[ServiceRow]:
@@ -129,34 +138,41 @@ def of(rows: Sequence[ServiceRow], warnings: Sequence[Alert], head: float, never
     """
     drilled = [row for row in rows if row.state != NEVER]
     sizes = [_size(row, rows) for row in drilled]
-    lists, heights, shortest = _lists(warnings)
+    lists, shortest = _lists(warnings)
     failed = sum(row.rank is Group.FAILED for row in drilled)
     known = list(layouts(len(lists), shortest, len(drilled), failed))
 
-    def page(layout: Layout, told: str) -> Page:
-        return Page(*lists[layout.alerts], layout, told, rows)
+    def best(told: str, *, asks: bool = False) -> Page:
+        heights = [alerts_height(_alert_lines(warnings, *each, asks=asks)) for each in lists]
 
-    def best(told: str) -> Page:
-        return page(
-            chosen(
-                known,
-                lambda layout: (
-                    head
-                    + heights[layout.alerts]
-                    + services_height(layout, sizes)
-                    + never_height(layout, never)
-                    + _notes(page(layout, told), exempt)
-                ),
-            ),
-            told,
-        )
+        def page(layout: Layout) -> Page:
+            return Page(*lists[layout.alerts], layout, told, rows, asks)
+
+        def height(layout: Layout) -> float:
+            around = head + heights[layout.alerts] + never_height(layout, never)
+            return around + services_height(layout, sizes) + _notes(page(layout), exempt)
+
+        return page(chosen(known, height))
 
     told = rehearsal_figures.line([(services.named(row, rows), row.rehearsed) for row in drilled])
     most, without = best(told), best("")
-    as_good = most.layout.figures == len(drilled) and (most.layout.table or not without.layout.table)
-    as_good = as_good and (most.layout.rows >= failed or without.layout.rows < failed)
-    as_good = as_good and (without.layout.bare or not most.layout.bare)
-    return most if as_good else without
+    shown = most if _as_good(most.layout, without.layout, len(drilled), failed) else without
+    asking = best(shown.rehearsals, asks=True)
+    return asking if _asks_instead(asking, shown) else shown
+
+
+def _asks_instead(asking: Page, shown: Page) -> bool:
+    """Return True if the page ``asking``, with the next steps of the alerts that are left out, shows as much of the services as
+    the page ``shown`` without them, and no more alerts have their next step in a few words."""
+    same = replace(asking.layout, alerts=0) == replace(shown.layout, alerts=0)
+    return same and asking.alerts - asking.steps <= shown.alerts - shown.steps
+
+
+def _as_good(most: Layout, without: Layout, drilled: int, failed: int) -> bool:
+    """Return True if the layout ``most``, with the figures of rehearsals, shows as much of the services as the one without them."""
+    as_good = most.figures == drilled and (most.table or not without.table)
+    as_good = as_good and (most.rows >= failed or without.rows < failed)
+    return as_good and (without.bare or not most.bare)
 
 
 def _notes(page: Page, exempt: str) -> float:
@@ -172,23 +188,22 @@ def _notes(page: Page, exempt: str) -> float:
     )
 
 
-def _lists(warnings: Sequence[Alert]) -> tuple[list[tuple[int, int]], list[float], int]:
-    """Return the lists of alerts that the page may show, from the shortest to the longest, with their heights. Each list is told
-    by the number of its alerts, and by the number of those with their whole next steps. The last value is the number of the lists
-    in which alerts have only a few words of their next steps.
+def _lists(warnings: Sequence[Alert]) -> tuple[list[tuple[int, int]], int]:
+    """Return the lists of alerts that the page may show, from the shortest to the longest. Each list is told by the number of its
+    alerts, and by the number of those with their whole next steps. The last value is the number of the lists in which alerts have
+    only a few words of their next steps.
     """
     least = min(MOST_ALERTS, max(LEAST_ALERTS, briefing.needed(warnings)))
     numbers = [len(leading(warnings, number)[0]) for number in range(least, MOST_ALERTS + 1)]
     lists = [(numbers[0], steps) for steps in range(numbers[0])] + [(number, number) for number in numbers]
-    heights = [
-        alerts_height(
-            [_printed(alert, whole=at < steps) for at, alert in enumerate(warnings[:number])],
-            briefing.hidden(warnings[number:]),
-            steps=steps < number,
-        )
-        for number, steps in lists
-    ]
-    return lists, heights, numbers[0]
+    return lists, numbers[0]
+
+
+def _alert_lines(warnings: Sequence[Alert], number: int, steps: int, *, asks: bool) -> list[str]:
+    """Return the lines about alerts on paper. ``number``, ``steps`` and ``asks``: as in ``Page``."""
+    texts = [_printed(alert, whole=at < steps) for at, alert in enumerate(warnings[:number])]
+    last = hidden_alerts.line(warnings[number:], brief=steps < number, whole=asks)
+    return [*texts, last] if last else texts
 
 
 def _printed(alert: Alert, *, whole: bool) -> str:
@@ -206,8 +221,8 @@ def _size(row: ServiceRow, rows: Sequence[ServiceRow]) -> RowSize:
     full = [[*lacks, *_figure(goal, lacks), *lost, *more] for lacks, (_, goal, more, lost) in zip(unmet, goals, strict=True)]
     dense, bare = (
         [
-            [*(() if goal else lacks[:1]), *_figure(goal, lacks, said=said), *lost]
-            for lacks, (_, goal, _, lost) in zip(unmet, goals, strict=True)
+            [*(filter(None, [row.missed_beside(key)]) if goal else lacks[:1]), *_figure(goal, lacks, said=said), *lost]
+            for lacks, (key, goal, _, lost) in zip(unmet, goals, strict=True)
         ]
         for said in (True, False)
     )

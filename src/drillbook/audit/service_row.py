@@ -10,9 +10,11 @@ from drillbook.audit.rehearsal_figures import RehearsedRow
 from drillbook.audit.service_groups import NAMES, Group
 from drillbook.judge.verdicts import Verdict
 from drillbook.report import open_findings
-from drillbook.report.figures import one_line
+from drillbook.report.figures import count, one_line
 
 NEVER = "never drilled"
+BESIDE_LETTERS = 24
+"""Number of letters of a text about missed objectives that fit in a line of a dense table."""
 OF_OTHERS = "measured by writes to other services, as this one keeps no data"
 """Text beside the RPO of a service of a kind that stores no data."""
 
@@ -56,7 +58,8 @@ class ServiceRow:
     keeps_data: bool = True
     """False for a service without data of its own, which needs no RPO."""
     unmet: tuple[ProvenRow, ...] = ()
-    """Objectives that a drill missed or did not prove. Another drill may have proven the same objective."""
+    """Objectives that a drill missed or did not prove, those that were missed first. Another drill may have proven the same
+    objective."""
     rehearsed: tuple[RehearsedRow, ...] = ()
     """Figures of rehearsals. They prove no objective."""
     probed: bool = False
@@ -127,6 +130,13 @@ class ServiceRow:
         """Objectives that a dense table does not show."""
         measured = [key for key, row in (("rto", self.rto), ("rpo", self.rpo)) if row]
         return unproven_reasons.hidden(self.unmet, measured)
+
+    def missed_beside(self, key: str) -> str:
+        """Return a text about the drills that missed the objective ``key``, for a dense table, which shows the figure of a drill that
+        met it. The text is empty if no drill missed it. ``key``: such as ``rto``."""
+        drills = list(dict.fromkeys(goal.drill for goal in self.unmet if goal.key == key and goal.missed))
+        named = f"missed by {drills[0] if len(drills) == 1 else count(len(drills), 'drill')}" if drills else ""
+        return named if len(named) <= BESIDE_LETTERS else f"missed by {count(len(drills), 'drill')}"
 
     @property
     def rank(self) -> Group:

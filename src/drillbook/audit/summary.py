@@ -14,6 +14,7 @@ from drillbook.audit import (
     covered_days,
     exempt_list,
     forbidden_runs,
+    hidden_alerts,
     numbers,
     printed_summary,
     run_rows,
@@ -30,7 +31,7 @@ from drillbook.audit.findings import each_counted
 from drillbook.audit.objective_states import ProvenRow, reserved_counts
 from drillbook.audit.service_groups import NAMES, PARTLY, SIGNS, TITLES, Group
 from drillbook.audit.service_row import NEVER, ServiceRow
-from drillbook.audit.summary_layout import LEAST_ALERTS, STEPS
+from drillbook.audit.summary_layout import LEAST_ALERTS
 from drillbook.judge.verdicts import Verdict
 from drillbook.language.lists import leading
 from drillbook.report import open_findings, pages
@@ -47,7 +48,8 @@ _FIXED = {
     "exempt_lead": exempt_list.LEAD,
     "nothing": wording.NO_ALERT,
     "signs": SIGNS,
-    "steps": STEPS,
+    "hidden": hidden_alerts.told,
+    "beside_hidden": hidden_alerts.beside,
     "brief_action": brief_steps.action,
     "rehearsed_term": summary_terms.REHEARSED,
     "set_head": summary_terms.SET,
@@ -79,7 +81,6 @@ def render(audit: Audit, reports_path: str = "..") -> str:
         hrefs=run_rows.hrefs(audit.runs, reports_path),
         printed=printed,
         more={"not-on-paper": warnings[len(shown) :], "paper": warnings[printed.alerts :]},
-        hidden=briefing.hidden,
         audit_page=AUDIT,
     )
 
@@ -202,7 +203,7 @@ def _row(audit: Audit, covered: CoverageRow) -> ServiceRow:
         keeps_data=covered.keeps_data,
         beside=open_findings.counted(open_findings.grave(seen)),
         more=tuple(f"{number} more {said.removeprefix(f'{MET} ')}" for said, number in reserved_counts(goals)),
-        unmet=tuple(row for row in goals if not row.met),
+        unmet=tuple(sorted((row for row in goals if not row.met), key=lambda row: not row.missed)),
         marks=" or ".join(sorted({row.mark.strip() for row in goals if row.reserved})),
         rehearsed=tuple(row for row in audit.rehearsed if (row.environment, row.service) == key and row.run),
         probed=len(counted) < len(goals),

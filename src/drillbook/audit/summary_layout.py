@@ -40,8 +40,6 @@ whose size is the same in every audit.
 """
 TABLE_PX, DENSE_TABLE_PX = 76.0, 50.0
 """Heights of the heads of the table with all details, and of the dense one, with the sentences above them."""
-STEPS = ", with the full steps"
-"""Words about the next steps that paper has in a few words only."""
 ALERTS_PX, ALERT_GAP, NOTE_GAP, OTHERS_GAP = 21.4, 4.0, 2.7, 1.4
 """Heights of the heading above the alerts, and of the spaces below an alert, a legend and another text below the table."""
 STANDING, MEANS, ALERT = Text(17.8, 98), Text(13.4, 114), Text(16.9, 106)
@@ -132,13 +130,9 @@ def terms_height(terms: Sequence[tuple[str, str]]) -> float:
     return sum(form.height(text) + 1 for _, text in terms)
 
 
-def alerts_height(texts: Sequence[str], hidden: str, *, steps: bool) -> float:
-    """Return the height of the list of alerts with its heading. ``hidden``: subjects of the alerts that are not in the list; they are
-    in its last line, which may be longer than a line of the page. ``steps``: True if the last line also says where the whole
-    next steps are.
-    """
-    last = [f"and 10 more, in the audit: {hidden}{STEPS if steps else ''}"] if hidden or steps else []
-    return ALERTS_PX + sum(ALERT.height(_as_wide(text)) + ALERT_GAP for text in [*texts, *last])
+def alerts_height(texts: Sequence[str]) -> float:
+    """Return the height of the list of alerts with its heading. ``texts``: alerts, and the last line about those that are left out."""
+    return ALERTS_PX + sum(ALERT.height(_as_wide(text)) + ALERT_GAP for text in texts)
 
 
 def _as_wide(text: str) -> str:
