@@ -151,7 +151,7 @@ WHOLE = {
     "project": {"due_row.py": "test_due.py and test_not_here.py: the rows of both"},
     "reference": {
         "backup_methods.py": "tests/repository/test_docs.py, tests/e2e/test_rehearsals.py: the table, from its record and from runs",
-        "finding_severities.py": "tests/repository/test_docs.py: the page of findings is current",
+        "findings_page.py": "tests/repository/test_docs.py: the page of findings is current",
         "handbook/page.py": "test_results.py: the page of the handbook, from real runs and from its record",
         "needs_page.py": "tests/repository/test_docs.py: the page is that of the declarations",
         "pages.py": "tests/repository/test_docs.py, tests/plugins/test_plugin.py: every page is current, and knows plugins",

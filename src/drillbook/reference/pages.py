@@ -22,7 +22,7 @@ from drillbook.inventory.inventory import Contact, Inventory
 from drillbook.judge.verdicts import EXIT
 from drillbook.plan import keywords, limits, spec
 from drillbook.plan.window import Window
-from drillbook.reference import architecture, comparing, finding_severities, needs_page
+from drillbook.reference import architecture, comparing, findings_page, needs_page
 from drillbook.sdk import examples
 from drillbook.sdk.action import Action, Fault, find, known_names
 from drillbook.sdk.discovery import service_class, service_kinds
@@ -354,7 +354,7 @@ def _probes() -> str:
 
 def _findings() -> str:
     rows = [(f"`{code}`", kind.severity, kind.title, kind.remedy) for code, kind in findings.CATALOGUE.items()]
-    return f"# Findings\n\n{finding_severities.HEAD}\n\n{_table(('code', 'severity', 'what', 'what to do'), rows)}"
+    return f"# Findings\n\n{findings_page.HEAD}\n\n{_table(('code', 'severity', 'what', 'what to do'), rows)}"
 
 
 def _errors() -> str:

@@ -1,4 +1,4 @@
-"""Text above the table of findings, in the reference."""
+"""Page of the reference about findings: the text above its table."""
 
 from __future__ import annotations
 
