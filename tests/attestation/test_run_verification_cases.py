@@ -92,7 +92,7 @@ def test_an_attestation_that_does_not_say_which_events_are_unsigned_is_wrong(run
 def test_unsigned_events_are_told_as_lines_of_the_journal(run):
     reseal(run, unvouched=[[3, 5], [7, 7]])
     said = checked(run)[1]["vouched"]
-    assert said.startswith("UNKNOWN the lines 4 to 6, 8 to 8 of the journal have no trusted signature: ")
+    assert said.startswith("UNKNOWN the lines 4 to 6, 8 of the journal have no trusted signature: ")
 
 
 def test_one_event_is_a_length(run):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
@@ -58,3 +59,24 @@ def test_a_long_list_of_months_is_a_number_and_names_the_partial_months(book):
 )
 def test_the_days_of_a_partial_month_are_in_the_head_of_its_column(book, since, until, today, heads):
     assert covered_days.heads(audited(book, since=since, until=until, today=today)) == heads
+
+
+def test_a_single_day_is_no_range_of_days(book):
+    """ "From 2026-12-01 to 2026-12-01" reads like a mistake."""
+    book.run("2026-12-01T09:00:00").good().close()
+    audit = audited(book, since="2026-12-01", until="2026-12-01", today="2026-12-01")
+    assert covered_days.title(audit) == "Recovery drills on 2026-12-01"
+    assert covered_days.sentence(audit) == "2026-12-01, a single day."
+    assert str(audit.period) == "2026-12-01"
+    assert "The service backups was never drilled on 2026-12-01 in lab" in texts(audit)
+    for shown in (html.render(audit), summary.render(audit), markdown.render(audit).replace("\\", "")):
+        assert not re.search(r"(\d{4}-\d\d-\d\d)\W+to\W+\1", plain(shown))
+    middle = audited(book, since="2026-02-10", until="2026-02-10", today="2026-12-01")
+    assert covered_days.heads(middle) == ["2026-02 (02-10)"]
+
+
+def test_the_first_day_of_a_period_that_goes_on_is_named_alone(book):
+    book.run("2026-12-01T09:00:00").good().close()
+    audit = audited(book, since="2026-12-01", until="2026-12-31", today="2026-12-01")
+    assert "The service backups was never drilled on 2026-12-01 in lab" in texts(audit)
+    assert covered_days.title(audit) == "Recovery drills from 2026-12-01 to 2026-12-31 (as of 2026-12-01)"

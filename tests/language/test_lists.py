@@ -7,7 +7,7 @@ import pytest
 
 from drillbook.attestation import trusted_content
 from drillbook.findings import finding
-from drillbook.language.lists import leading, listed
+from drillbook.language.lists import leading, listed, ranged
 from drillbook.notify import wording
 from drillbook.report import open_findings
 from drillbook.sdk import stored_backup
@@ -26,6 +26,10 @@ def test_the_others_are_counted_after_the_separator():
     assert listed(["a", "b", "c"], 2) == "a, b, c"
     assert listed(["a", "b", "c", "d"], 2) == "a, b and 2 more"
     assert listed(["a", "b", "c", "d"], 2, "; ") == "a; b; and 2 more"
+
+
+def test_a_range_of_a_single_value_is_this_value():
+    assert (ranged(4, 6), ranged(4, 4)) == ("4 to 6", "4")
 
 
 @pytest.mark.parametrize("number", range(2, 15))

@@ -35,6 +35,11 @@ def test_an_audit_of_a_period_that_goes_on_says_its_day(tmp_path):
     assert (found.period, found.summary) == ("2026-01-01 to 2026-06-30 (as of 2026-03-04)", "")
 
 
+def test_an_audit_of_a_single_day_has_one_date(tmp_path):
+    audit(tmp_path, "audit", 1000, GOOD | {"since": "2026-06-30"})
+    assert audit_pages.newest(tmp_path).period == "2026-06-30"
+
+
 @pytest.mark.parametrize(
     "data", ["", "[]", "{}", "\xff", GOOD | {"schema": "other/1"}, {key: GOOD[key] for key in ("schema", "since")}]
 )

@@ -28,6 +28,11 @@ def test_every_difference_stands_in_the_report_with_its_error() -> None:
             assert all(part in words for part in (row.what, row.before, row.now, row.change)), row
 
 
+def test_equal_durations_of_earlier_runs_are_no_range() -> None:
+    change = StepChange(step="backup.2 a on x", slower=True, now_s=9.0, low_s=1.0, high_s=1.004, runs=3)
+    assert changes._pace(change).before == "1.00 s in 3 runs"
+
+
 def test_the_terminal_tells_the_differences_in_a_line() -> None:
     found = changes.summary(samples.repeated())
     assert found == (

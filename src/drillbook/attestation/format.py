@@ -11,6 +11,7 @@ from typing import Any
 from drillbook.journal.journal import FILE as JOURNAL
 from drillbook.journal.run_files import ATTESTATION, RESULT
 from drillbook.journal.run_state import RunState
+from drillbook.language.lists import ranged
 from drillbook.report import formats
 from drillbook.values import digest
 
@@ -120,11 +121,11 @@ def kept_names(statement: Statement) -> list[tuple[str, str]]:
 
 
 def line_ranges(gaps: Any) -> str:
-    """Return text with the numbers of the journal lines for which an attestation does not vouch, such as ``4 to 6, 9 to
-    9``. ``gaps``: content of ``unvouched`` in the attestation, a list of pairs of event numbers. The first event has the
-    number 0, and its line has the number 1. The result is empty if ``gaps`` has another form.
+    """Return text with the numbers of the journal lines for which an attestation does not vouch, such as ``4 to 6, 9``.
+    ``gaps``: content of ``unvouched`` in the attestation, a list of pairs of event numbers. The first event has the number 0, and
+    its line has the number 1. The result is empty if ``gaps`` has another form.
     """
     try:
-        return ", ".join(f"{first + 1} to {last + 1}" for first, last in gaps)
+        return ", ".join(ranged(first + 1, last + 1) for first, last in gaps)
     except (TypeError, ValueError):
         return ""

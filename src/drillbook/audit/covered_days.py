@@ -7,6 +7,7 @@ from datetime import date, timedelta
 
 from drillbook.audit.content import Audit
 from drillbook.audit.period import LENGTHS, Span
+from drillbook.language.lists import ranged
 
 
 def last_day(audit: Audit) -> date:
@@ -14,15 +15,21 @@ def last_day(audit: Audit) -> date:
     return audit.so_far or audit.period.until
 
 
+def during(first: date, last: date) -> str:
+    """Return the days from ``first`` to ``last`` in words, as in ``from 2026-10-01 to 2026-12-31``, or ``on 2026-12-01``."""
+    return f"on {first}" if first == last else f"from {first} to {last}"
+
+
 def title(audit: Audit) -> str:
     """Title of the audit in every format. It has the date of the audit if the period has not ended."""
     as_of = f" (as of {audit.so_far})" if audit.so_far else ""
-    return f"Recovery drills from {audit.period.since} to {audit.period.until}{as_of}"
+    return f"Recovery drills {during(audit.period.since, audit.period.until)}{as_of}"
 
 
 def sentence(audit: Audit) -> str:
     """Return the days of the period, and that it has not ended, for people who do not know audits. The term `Period` precedes it."""
-    text = f"From {audit.period.since} to {audit.period.until}, both days included."
+    first, last = audit.period.since, audit.period.until
+    text = f"{first}, a single day." if first == last else f"From {first} to {last}, both days included."
     text += f" It has not {_open(audit)}: this page shows the state of {audit.so_far}." if audit.so_far else ""
     return f"{text} {begin(audit)}".rstrip()
 
@@ -87,5 +94,5 @@ def _head(audit: Audit, span: Span, form: str) -> str:
 
 def _days(first: date | None, last: date | None, form: str) -> str:
     if first and last:
-        return f"{first:{form}} to {last:{form}}"
+        return ranged(f"{first:{form}}", f"{last:{form}}")
     return f"from {first:{form}}" if first else f"to {last:{form}}" if last else ""

@@ -60,7 +60,7 @@ def _step(audit: Audit, *, planned: bool) -> str:
 def _gap(audit: Audit, row: CoverageRow) -> str:
     """Describe the time in which no drill of a service ran."""
     if not row.runs:
-        return f"never drilled from {audit.counted_from or audit.period.since} to {covered_days.last_day(audit)}"
+        return f"never drilled {covered_days.during(audit.counted_from or audit.period.since, covered_days.last_day(audit))}"
     return f"not drilled in {months(audit, row)}{covered_days.incomplete(audit) if len(row.gaps) > MOST_GAPS else ''}"
 
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 
 from drillbook.errors import UsageError
+from drillbook.language.lists import ranged
 from drillbook.report.figures import moment
 
 MOST_COLUMNS = {"month": (1, 12), "quarter": (3, 16)}
@@ -79,7 +80,7 @@ class Period:
         return cls(first, after - timedelta(days=1))
 
     def __str__(self) -> str:
-        return f"{self.since} to {self.until}"
+        return ranged(self.since, self.until)
 
     @property
     def begin(self) -> datetime:

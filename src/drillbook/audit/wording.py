@@ -335,7 +335,7 @@ def facts(audit: Audit) -> list[tuple[str, str]]:
     """Return the rows of the table at the head of the audit. Each row has a name and a value."""
     checked = audit.assurance.checked
     return [
-        ("Period", f"{audit.period.since} to {audit.period.until}, UTC{covered_days.as_of(audit)}"),
+        ("Period", f"{audit.period}, UTC{covered_days.as_of(audit)}"),
         ("Runs", runs_of(len(audit.runs), len(audit.suites))),
         ("Environments", _environments(audit)),
         ("Record", record_state(audit)),

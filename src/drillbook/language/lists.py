@@ -1,4 +1,4 @@
-"""Lists in sentences: the first entries, and the number of the others."""
+"""Lists and ranges in sentences: the first entries, and the number of the others; the first and the last of a range."""
 
 from __future__ import annotations
 
@@ -20,3 +20,8 @@ def listed(texts: Sequence[str], most: int, separator: str = ", ") -> str:
     shown, others = leading(texts, most)
     more = f"{separator.strip()} and" if separator != ", " else " and"
     return separator.join(shown) + (f"{more} {others} more" if others else "")
+
+
+def ranged(first: object, last: object) -> str:
+    """Return a range in words, as in ``4 to 6``. A range of a single value is this value."""
+    return str(first) if first == last else f"{first} to {last}"

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from drillbook.language.lists import ranged
 from drillbook.report.figures import link
 
 AUDIT, SUMMARY, DATA = "audit.html", "summary.html", "audit.json"
@@ -59,4 +60,4 @@ def _data(folder: Path) -> dict[str, Any]:
 def _period(data: Mapping[str, Any]) -> str:
     """Return the period of an audit as text, such as ``2026-01-01 to 2026-06-30``."""
     so_far = f" (as of {data['so_far_to']})" if data.get("so_far_to") else ""
-    return f"{data['since']} to {data['until']}{so_far}"
+    return f"{ranged(data['since'], data['until'])}{so_far}"

@@ -10,6 +10,7 @@ from __future__ import annotations
 import re
 
 from drillbook.judge.result import ProbeTrack, Result, RunView, Span
+from drillbook.language.lists import ranged
 from drillbook.report.figures import count, seconds
 
 MOST_RANGES, NUMBERS = 10, " acknowledged writes: numbers "
@@ -83,7 +84,7 @@ def lost(measured: str, result: Result) -> str:
     never = sum(last - first + 1 for first, last in spans) - (objective.lost_writes or 0)
     where = f"in {'this range' if len(spans) == 1 else 'these ranges'} {'was' if never == 1 else 'were'}"
     late = f"; {count(never, 'number')} {where} never sent, because the canary was late" if never > 0 else ""
-    listed = ", ".join(str(first) if first == last else f"{first} to {last}" for first, last in shown)
+    listed = ", ".join(ranged(first, last) for first, last in shown)
     return f"{begin}{words.replace(_WRITES, _OWN_WRITES)}{listed}{more}{late}"
 
 

@@ -10,7 +10,7 @@ from drillbook.judge.changes import Comparison, FigureChange, FindingChange, Los
 from drillbook.judge.comparison import FIGURES, LEAST_PART, LEAST_S, least_change
 from drillbook.judge.result import Result, RunView
 from drillbook.judge.verdicts import Verdict
-from drillbook.language.lists import leading
+from drillbook.language.lists import leading, ranged
 from drillbook.report import dead_runs, open_findings, remarks, rows
 from drillbook.report.figures import bounded, count, figure, one_line, printed, rounded, seconds, took, utc
 from drillbook.report.markdown_syntax import escape, table
@@ -347,7 +347,7 @@ def _pace(change: StepChange) -> ChangeRow:
     past = (
         took(change.low_s)
         if change.runs == 1
-        else f"{took(change.low_s)} to {took(change.high_s)} in {count(change.runs, 'run')}"
+        else f"{ranged(took(change.low_s), took(change.high_s))} in {count(change.runs, 'run')}"
     )
     word = "slower" if change.slower else "faster"
     return ChangeRow(f"Step {one_line(change.step)}", past, took(change.now_s), f"{took(_by(change))} {word}", change.slower)
