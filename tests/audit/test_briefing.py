@@ -231,6 +231,17 @@ def test_a_drill_that_failed_and_lost_data_says_so_before_its_text_is_cut():
     assert briefing.brief(short) == short.text
 
 
+def test_the_amounts_of_earlier_runs_are_left_out_before_a_sentence_is_turned_around():
+    earlier = "lost data in 3 earlier runs"
+    text = f"rows in lab ended aborted on 2026-12-01, stopped by a person, with at least 18 rows lost; {earlier}"
+    alert = Alert(
+        f"{text}: {', '.join(['at least 24 rows lost'] * 4)}", "", lost=("at least 18 rows lost", "in 3 earlier runs")
+    )
+    assert briefing.brief(alert) == text
+    short = replace(alert, text=f"{text}: at least 24 rows lost")
+    assert briefing.brief(short) == short.text
+
+
 def test_nothing_to_do_at_once_is_behind_something_less_urgent(tmp_path):
     """A drill that never ran is to be run at once, so it comes before services that were never drilled."""
     audit = failed(tmp_path)

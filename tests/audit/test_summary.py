@@ -23,6 +23,7 @@ from drillbook.audit.alert_causes import alerts
 from drillbook.audit.chain import Problem
 from drillbook.audit.findings import FindingRow
 from drillbook.audit.missed_drills import MissedRow
+from drillbook.audit.objective_states import UncountedFigure
 from drillbook.audit.rehearsal_figures import RehearsedRow
 from drillbook.audit.service_groups import TITLES
 from drillbook.cli import audit as desk
@@ -847,6 +848,13 @@ def test_a_measured_miss_has_its_figure_and_its_target_and_a_drill_that_never_pa
     (missed,) = [row for row in audit.proven if row.missed]
     assert missed.lacking == f"missed: sample {missed.measured}, target {missed.target}"
     assert missed.measured[:1].isdigit()
+    figure = UncountedFigure(
+        "at least 9 rows lost; by the canary alone 0.3 s \u00a7\u2020", "", "", "the run was aborted", "met"
+    )
+    unproven = replace(missed, missed=False, uncounted=figure)
+    assert unproven.lacking == (
+        "does not count: sample (at least 9 rows lost; by the canary alone 0.3 s), the run was aborted"
+    ), "without the marks, which nothing on the page would explain"
     assert missed.lacking in plain(summary.render(audit)).replace("\N{NO-BREAK SPACE}", " ")
     (text,) = [text for text in texts(audit) if text.startswith("sample in lab ended failed")]
     assert "never passed" in text

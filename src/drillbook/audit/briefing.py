@@ -45,6 +45,8 @@ MEND = f"mend the causes, which the audit names, and {RUN_AGAIN}"
 """Next step of several drills that share an alert."""
 _STOPPED = re.compile(rf"{re.escape(STOPPED_BY)}(a person|SIG[A-Z]+|a request|the file)")
 """Pattern of the reason of a stopped run. Its group tells who or what stopped it."""
+_EARLIER = re.compile(rf"(; {LOST} in \d+ earlier runs?): [^;]+$")
+"""Pattern of a clause about earlier runs, with the amounts of their losses after the group."""
 NO_CAUSE = " (those that were stopped have no cause to mend)"
 """Remark after ``MEND`` if some of the drills were stopped by a person or a signal."""
 
@@ -90,11 +92,11 @@ def needed(shown: Sequence[Alert]) -> int:
 
 
 def brief(alert: Alert) -> str:
-    """Return the text of ``alert``, shortened for the page. Lost data is told first if it would be cut off otherwise, and only the
-    verdict and the missed objectives stand before it."""
+    """Return the text of ``alert``, shortened for the page. If lost data would be cut off, the amounts of earlier runs are left out.
+    If this is not enough, lost data is told first, and only the verdict and the missed objectives stand before it."""
     text = alert.text
     cut = [title for title in alert.lost if title not in shortened(text, MOST_LETTERS, whole_words=True)]
-    told = (text, _with_lost(alert, cut), _with_lost(alert, alert.lost)) if cut else (text,)
+    told = (text, _EARLIER.sub(r"\1", text), _with_lost(alert, cut), _with_lost(alert, alert.lost)) if cut else (text,)
     short = [shortened(each, MOST_LETTERS, whole_words=True) for each in told]
     return next((each for each in short if all(title in each for title in alert.lost)), short[-1])
 

@@ -135,12 +135,12 @@ class ProvenRow:
     def lacking(self) -> str:
         """Text about an objective that is not met: its state, its drill and a figure. If a run missed the target, the text
         contains the figure of this run, and the target. Otherwise the text contains the newest figure, and the reason why this
-        figure does not count.
+        figure does not count. A mark of the figure is left out, because such a figure proves nothing.
         """
         text = f"{self.said}: {self.drill}"
         if self.missed:
-            return f"{text} {self.measured}{self.mark}, target {self.target}"
-        figure = f" ({self.uncounted.measured})" if self.uncounted else ""
+            return f"{text} {self.measured}, target {self.target}"
+        figure = f" ({remarks.without_marks(self.uncounted.measured)})" if self.uncounted else ""
         return f"{text}{figure}, {self.why}" if self.why else text
 
     @property

@@ -34,7 +34,7 @@ def line(goals: Sequence[ProvenRow]) -> str:
     """Return the drills of ``goals`` with their objectives and the reasons, each reason once for each drill."""
     names: dict[tuple[str, str], list[str]] = {}
     for goal in goals:
-        figure = f"{goal.measured}{goal.mark}, target {goal.target}: missed"
+        figure = f"{goal.measured}, target {goal.target}: missed"
         reason = figure if goal.missed else f"{NOT_PROVEN}, {goal.why}"
         names.setdefault((goal.drill, reason), []).append(goal.short)
     return "; ".join(f"{drill}: {' and '.join(dict.fromkeys(keys))} {reason}" for (drill, reason), keys in names.items())

@@ -6,6 +6,7 @@ The remarks are derived from the steps of the run, so they can be made for every
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
@@ -151,6 +152,11 @@ def not_proven(mark: str, said: str = RESERVED) -> str:
     """
     why = "; ".join(text for sign, text in WHY.items() if sign in mark)
     return f"{'met' if said == RESERVED else said}, not proven: {why}"
+
+
+def without_marks(figure: str) -> str:
+    """Return ``figure`` without its marks, for a place where nothing explains them."""
+    return re.sub(rf" ?[{''.join(LEGENDS)}]+", "", figure)
 
 
 def legend(marks: Iterable[str], before: Iterable[str] = ()) -> str:
