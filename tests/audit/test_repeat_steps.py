@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from dataclasses import replace
 
 import pytest
@@ -122,6 +123,15 @@ def test_a_killed_run_is_recovered_before_lost_rows_are_entered_again(book):
     )
     undo = "undo the changes of sample in lab", f"drillbook drill.recover {run.id}"
     assert commands_at_once(audited(book), 1) == [undo]
+
+
+@pytest.mark.parametrize("program", ["invoke", "drillbook"])
+def test_the_command_that_recovers_a_run_is_named_once(book, monkeypatch, program):
+    """Two alerts ask for it: the changes that are left, and the run that did not pass."""
+    run = lossy(book, "2026-02-10T09:00:00").close()
+    monkeypatch.setattr(sys, "argv", [f"/x/bin/{program}"])
+    undo = "undo the changes of sample in lab", f"{program} drill.recover {run.id}"
+    assert [step for step in commands_at_once(audited(book), 9) if run.id in step[1]] == [undo]
 
 
 def test_the_loss_of_a_recovered_run_is_told_once_in_its_entry(book):

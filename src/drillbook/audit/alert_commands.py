@@ -11,18 +11,18 @@ from drillbook.audit.alert import AT_ONCE, Alert, Topic
 from drillbook.audit.alert_causes import listed
 from drillbook.audit.content import Audit
 from drillbook.audit.run_rows import recover
-from drillbook.installation.program_name import NEUTRAL
+from drillbook.installation.program_name import NEUTRAL, as_called
 
 COMMAND = re.compile(r"`([^`]+)`")
 
 
 def commands_at_once(audit: Audit, most: int) -> list[tuple[str, str]]:
-    """Return at most ``most`` commands, each with its purpose before it: of the alerts that ask for something at once, the most
-    urgent first. An alert without a command is left out.
+    """Return at most ``most`` different commands, each with its purpose before it: of the alerts that ask for something at once, the
+    most urgent first. An alert without a command is left out. The commands have the name of the program that the user called.
     """
     purposes: dict[str, str] = {}
     for purpose, command in _commands(audit):
-        purposes.setdefault(command, purpose)
+        purposes.setdefault(as_called(command), purpose)
     return [(purpose, command) for command, purpose in islice(purposes.items(), most)]
 
 

@@ -184,7 +184,7 @@ def _print(made: Audit, folder: Path, *, dry: bool = False) -> None:
     if standing := summary.standing(rows):
         out.print(Prose(Text(standing), 2))
     if steps := commands_at_once(made, MOST_STEPS):
-        out.print(shown_steps([(one_line(what), as_called(command)) for what, command in steps], above=0))
+        out.print(shown_steps([(one_line(what), command) for what, command in steps], above=0))
     colour = COLOURS[summary.tone(made, rows)]
     out.print(Prose(Text(summary.headline(rows), style=f"bold {colour}"), 0))
     if dry:
