@@ -19,6 +19,7 @@ from drillbook.project.due import Due
 from drillbook.project.due import read as read_due
 from drillbook.project.due_row import DueRow
 from drillbook.project.project import Project
+from drillbook.report.earlier_losses import Loss
 from tests.program import PROOF, Folder, step
 
 ROOT = Path(__file__).parents[2]
@@ -450,6 +451,39 @@ def test_text_below_a_long_table_makes_it_shorter_so_that_its_head_stays_on_the_
     assert lines[0].split()[:2] == ["drill", "service"]
     assert [line.split()[0] for line in lines[1:] if line.startswith("late-")] == ["late-0", "late-1", "late-2"]
     assert len(printed(MANY, 80, everything=True, unread=unread)) > 40
+
+
+@pytest.mark.parametrize("unread", [0, 8, 12])
+def test_the_most_urgent_row_is_shown_although_it_is_high_and_loses_lines_if_there_is_no_room(unread):
+    name, services = (
+        "quarterly-of-all-services",
+        "database, cache, originals, api, guestbook, vectors, site, shop, backups, mail",
+    )
+    high = DueRow(
+        State.OVERDUE,
+        services,
+        name,
+        "staging",
+        suite=True,
+        last_verdict="aborted",
+        last_findings="1 critical, 12 high and 3 medium findings",
+        last_lost="at least 118823 rows lost and at least 17 keys lost",
+        last_name=f"{name}-01a9",
+        last_recovered="recovered 2026-12-01 13:43 UTC by somebody-on-duty@controller.example.com",
+        earlier_losses=(Loss(f"20261201T225043.052Z-{name}-02b8", AT, "at least 118822 rows lost"),) * 2,
+        overdue_s=2e6,
+    )
+    broken = tuple(f"inventory/part-{number}.yml: not readable" for number in range(unread))
+    lines = printed([high, *MANY], 80, unread=broken)
+    assert lines[1].startswith(f"{name} (suite) ")
+    assert len(lines) <= 23
+    commands = [
+        line for line in lines if line.strip().startswith("drillbook report.open ") or ": drillbook report.open" in line
+    ]
+    assert commands, "a line with a command is the last that is left out"
+    text = " ".join(" ".join(lines).split())
+    cut = re.search(rf"not listed: (\d) lines? of {name}", text)
+    assert bool(cut) is (unread == 12), text
 
 
 def test_a_long_table_of_drills_that_are_all_fine_is_one_line():

@@ -18,10 +18,11 @@ ENTRIES = [Entry(2, "never run"), Entry(0, "overdue", lines=2), Entry(9, "passed
         (5, ["late", "next", "new", "fine"], []),
         (4, ["late", "next", "new"], ["passed"]),
         (3, ["late", "next"], ["never run", "passed"]),
-        (1, [], ["overdue", "due", "never run", "passed"]),
+        (1, ["late"], ["due", "never run", "passed"]),
     ],
 )
 def test_the_most_urgent_entries_are_shown_as_far_as_there_is_room(most, shown, left):
+    """The most urgent one is shown also if it has more lines than there is room."""
     items, rest = short(LISTED, ENTRIES, most=most)
     assert (items, [entry.word for entry in rest]) == (shown, left)
     assert short(LISTED, ENTRIES, everything=True, most=most) == (["late", "next", "new", "fine"], [])

@@ -46,6 +46,8 @@ MOST_UNPROVEN = 6
 """Largest number of services without a proven restore that the short list names. Further services are only counted."""
 NOT_ROUTINE = f"{State.OK} with no routine backup"
 """Word for drills that are `ok`, but restored no routine backup, and for their number."""
+FEWER = range(1, 10)
+"""Numbers of lines that the most urgent row loses one after the other, if the output does not fit on the terminal otherwise."""
 STYLES = {
     State.OVERDUE: "bold red",
     State.NEVER: "bold red",
@@ -99,14 +101,16 @@ def _print(
     """
     unfinished = due_unfinished.subjects(dead)
     rows = [row for row in states.rows if not undrilled_services.is_undrilled(row)]
-    rows = due_unfinished.shown(rows, unfinished)
+    rows, least = due_unfinished.shown(rows, unfinished), short_list.LEAST_LINES
     with out.capture() as below:
         _print_below(states, out, project, rows, open_runs.to_recover(dead), everything=everything)
         out.print(Text(summary(states, unfinished), style=_summary_style(states, dead=bool(dead))))
-    for most in range(short_list.most_lines(out), short_list.LEAST_LINES - 1, -1):
-        shown, rest = short_list.short(rows, _entries(rows, out.width), everything=everything, most=most)
+    entries = _entries(rows, out.width)
+    sizes = [(most, 0) for most in range(short_list.most_lines(out), least - 1, -1)] + [(least, fewer) for fewer in FEWER]
+    for most, fewer in sizes:
+        shown, rest = short_list.short(rows, entries, everything=everything, most=most)
         with out.capture() as above:
-            _print_tables(shown, out)
+            rest = [*_print_tables(shown, out, fewer=fewer if len(shown) == 1 else 0), *rest]
             short_list.print_rest(rest, "drill.due", out, _soonest([row for row in rows if row not in shown]))
             reservation_marks.print_legend((row.last_marks for row in shown), out)
         text = above.get() + below.get()
@@ -195,18 +199,21 @@ def _soonest(rows: Sequence[DueRow]) -> dict[str, str]:
     }
 
 
-def _print_tables(rows: Sequence[DueRow], out: Console) -> None:
+def _print_tables(rows: Sequence[DueRow], out: Console, *, fewer: int = 0) -> list[short_list.Entry]:
     """Print the rows, the most urgent first. Drills that cannot run with the usual inventory on this machine follow in a second
-    table."""
+    table. ``fewer``: number of lines to leave out below a single row, for which there is no room. Return an entry for each of them.
+    """
+    left_out: list[short_list.Entry] = []
     elsewhere = [row for row in rows if row.is_elsewhere]
     here = [row for row in rows if not row.is_elsewhere]
     if here:
-        _print_rows(here, out)
+        left_out += _print_rows(here, out, fewer)
     if elsewhere:
         if here:
             out.print()
         out.print(Text("drills that need another inventory, or a service that is not installed:", style="bold"))
-        _print_rows(elsewhere, out)
+        left_out += _print_rows(elsewhere, out, fewer)
+    return left_out
 
 
 def _without_schedule(states: Due) -> str:
@@ -252,11 +259,18 @@ def summary(states: Due, unfinished: Collection[due_unfinished.Subject] = ()) ->
     return "; ".join(filter(None, parts))
 
 
-def _print_rows(rows: Sequence[DueRow], out: Console) -> None:
-    """Print one line for each row. Below it, print further details if there are any; see ``_more``."""
-    columns = _fitting(rows, out.width)
+def _print_rows(rows: Sequence[DueRow], out: Console, fewer: int) -> list[short_list.Entry]:
+    """Print one line for each row. Below it, print further details if there are any; see ``_more``. For ``fewer``, see
+    ``_print_tables``.
+    """
+    columns, room = _fitting(rows, out.width), out.width - GAP
     shown = {column.head for column in columns}
-    print_lines(columns, out, [Text(_more(row, shown, out.width - GAP), style="dim") for row in rows])
+    more = [short_list.without_lines(_more(row, shown, room), fewer, room) for row in rows]
+    print_lines(columns, out, [Text(text, style="dim") for text, _ in more])
+    words = [
+        f"{'line' if number == 1 else 'lines'} of {_drill(row).plain}" for row, (_, number) in zip(rows, more, strict=True)
+    ]
+    return [short_list.Entry(0, word) for word, (_, number) in zip(words, more, strict=True) for _ in range(number)]
 
 
 def _fitting(rows: Sequence[DueRow], width: int) -> list[Column]:

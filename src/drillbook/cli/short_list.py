@@ -131,6 +131,16 @@ def below(facts: Sequence[str], commands: Sequence[str], room: int) -> str:
     return "\n".join([*lines[:-1], *filter(None, [told]), *lines[-1:]])
 
 
+def without_lines(text: str, number: int, room: int) -> tuple[str, int]:
+    """Return ``text``, a text of ``below``, so that it has ``number`` fewer lines on a terminal, and the number of lines that are left
+    out. The facts are left out first, and then the commands before the last one, which is always kept.
+    """
+    lines, left_out = text.split("\n"), 0
+    while left_out < number and len(lines) > 1:
+        left_out += height_of(lines.pop(-2), room)
+    return "\n".join(lines), left_out
+
+
 def height_of(text: str, room: int) -> int:
     """Return the number of lines of ``text``, a text of ``below``, on a terminal."""
     return sum(ceil(cell_len(line) / room) for line in text.split("\n"))
@@ -157,14 +167,15 @@ def short(
     """Return the items to show, the most urgent first, and the entries of the items that are left out.
 
     All items are shown if they fit into ``most`` lines, or if ``everything`` is true. Otherwise two groups are
-    left out: the items that need no action (``fine``), and the least important items for which there is no room.
+    left out: the items that need no action (``fine``), and the least important items for which there is no room. The most important
+    item that needs an action is always shown.
     """
     pairs = by_urgency(items, entries)
     if everything or sum(entry.lines for entry in entries) <= most:
         return [item for item, _ in pairs], []
     chosen = sorted(range(len(pairs)), key=lambda number: pairs[number][1].importance or (pairs[number][1].rank,))
     number, room = 0, most
-    while number < len(chosen) and not (entry := pairs[chosen[number]][1]).fine and entry.lines <= room:
+    while number < len(chosen) and not (entry := pairs[chosen[number]][1]).fine and (not number or entry.lines <= room):
         number, room = number + 1, room - entry.lines
     return [pairs[place][0] for place in sorted(chosen[:number])], [pairs[place][1] for place in chosen[number:]]
 
