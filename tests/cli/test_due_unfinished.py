@@ -7,13 +7,14 @@ from datetime import timedelta
 
 import pytest
 
-from drillbook.cli import due, overview
+from drillbook.cli import due, overview, write_metrics
 from drillbook.journal.journal import FILE, read
 from drillbook.judge.judge import judge
 from drillbook.project.project import Project
 from drillbook.report import publish
 from tests.cli.test_overview import Shelf, announce
 from tests.cli.test_stop import BREAK, started
+from tests.needs import library
 from tests.program import Folder, step
 
 
@@ -58,25 +59,67 @@ def test_changes_that_were_not_undone_are_named_when_nothing_is_due(shelf, capsy
 def test_the_json_names_the_unfinished_runs(shelf, capsys):
     shelf.lab(ago=timedelta(days=1))
     dead = shelf.open("sample", ago=timedelta(minutes=9))
-    due.show(Project(shelf.root), dry=True, as_json=True)
-    assert json.loads(capsys.readouterr().out)["open"] == [{"run": dead.name, "state": "unfinished", "said": ""}]
+    assert due.show(Project(shelf.root), dry=True, as_json=True) == 1
+    told = json.loads(capsys.readouterr().out)
+    assert told["open"] == [{"run": dead.name, "state": "unfinished", "said": ""}]
+    assert (told["exit"], told["to_recover"]) == (1, 1)
 
 
-def printed(shelf, capsys):
+@pytest.mark.parametrize("as_json", [False, True])
+def test_the_exit_status_warns_until_every_run_is_recovered(shelf, capsys, as_json):
+    shelf.lab(ago=timedelta(days=1))
+    shelf.result("sample", "passed", timedelta(minutes=20))
+
+    def status(environment=""):
+        return due.show(Project(shelf.root), environment=environment, as_json=as_json, dry=True)
+
+    assert status() == 0
+    dead = shelf.open("sample", ago=timedelta(minutes=9))
+    assert (status(), status("lab")) == (1, 1)
+    shelf.append(dead, "run.finished", {"residue": [], "unwritten": ""})
+    assert status() == 0
+    left = shelf.result("sample", "failed", timedelta(minutes=4), 5)
+    result = json.loads((left / "result.json").read_text())
+    (left / "result.json").write_text(json.dumps({**result, "residue": [{"what": "left"}]}))
+    assert status() == 1
+
+
+def test_the_metrics_count_unfinished_runs_until_they_are_recovered(shelf, tmp_path):
+    """Also of a drill that has no other run. The run before a killed one passed, and none of its own metrics change."""
+    library("prometheus_client")
+    shelf.lab(ago=timedelta(days=1))
+    shelf.drill("other", "every: 7d\n")
+    shelf.result("sample", "passed", timedelta(minutes=20))
+    dead = [shelf.open(name, ago=timedelta(minutes=9)) for name in ("sample", "other")]
+
+    def counted():
+        assert write_metrics.write(Project(shelf.root), tmp_path / "drillbook.prom") == 0
+        lines = (tmp_path / "drillbook.prom").read_text().splitlines()
+        found = (
+            re.fullmatch(r'drillbook_unfinished_runs\{.*drill="(\w+)".*,service="app"\} (\d)\.0', line) for line in lines
+        )
+        return {match[1]: int(match[2]) for match in found if match}
+
+    assert counted() == {"sample": 1, "other": 1}
+    shelf.append(dead[0], "run.finished", {"residue": [], "unwritten": ""})
+    assert counted() == {"sample": 0, "other": 1}
+
+
+def printed(shelf, capsys, status=0):
     capsys.readouterr()
-    assert due.show(Project(shelf.root), dry=True) == 0
+    assert due.show(Project(shelf.root), dry=True) == status
     return [" ".join(line.split()) for line in capsys.readouterr().out.splitlines()]
 
 
 def test_a_drill_with_an_unfinished_run_is_counted_apart(shelf, capsys):
-    """Its schedule is kept, but nothing is fine while changes may remain: the row says so, and the exit status stays 0."""
+    """Its schedule is kept, but nothing is fine while changes may remain: the row and the exit status say so."""
     shelf.lab(ago=timedelta(days=1))
     shelf.drill("other", "every: 7d\n")
     for name in ("sample", "other"):
         shelf.result(name, "passed", timedelta(minutes=20))
     assert printed(shelf, capsys)[-1] == "2 schedules: 2 ok"
     dead = shelf.open("sample", ago=timedelta(minutes=9))
-    lines = printed(shelf, capsys)
+    lines = printed(shelf, capsys, 1)
     assert lines[-1] == "2 schedules: 1 unfinished, 1 ok"
     (row,) = (line for line in lines if line.startswith("sample"))
     assert row.split().count("unfinished") == 2, "its state and its last run"
@@ -94,7 +137,7 @@ def test_a_row_with_an_unfinished_run_stays_in_the_short_list(shelf, capsys):
     shelf.result("sample", "passed", timedelta(minutes=20))
     assert not any(line.startswith("sample ") for line in printed(shelf, capsys))
     shelf.open("sample", ago=timedelta(minutes=9))
-    assert any(line.startswith("sample ") for line in printed(shelf, capsys))
+    assert any(line.startswith("sample ") for line in printed(shelf, capsys, 1))
 
 
 def test_a_drill_that_has_never_passed_is_counted_as_such(shelf, capsys):

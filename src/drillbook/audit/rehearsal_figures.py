@@ -15,7 +15,7 @@ from drillbook.audit.objective_states import ProvenRow
 from drillbook.audit.records import UNKNOWN, Record, planned_services, planned_steps
 from drillbook.audit.run_evidence import taken_during
 from drillbook.judge.result import StepResult
-from drillbook.judge.verdicts import Verdict
+from drillbook.judge.verdicts import Verdict, without_refused
 from drillbook.language.lists import leading
 from drillbook.report import backup_origin, rehearsal_results, remarks
 from drillbook.report.figures import count, one_line, readable, size, took
@@ -131,7 +131,7 @@ def rehearsed(runs: Sequence[Record]) -> list[RehearsedRow]:
         ]
         head = (environment, service, drill)
         if passed:
-            newest, notes = passed[-1], _newest(mine[-1], passed[-1])
+            newest, notes = passed[-1], _newest(without_refused(mine[::-1])[0], passed[-1])
             runs_of = (len(mine), len(passed))
             rows += [_placed(_row(head, newest, step, runs_of, notes), newest, step, runs) for step in _restores(newest)]
             rows += [

@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Collection, Container, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from datetime import datetime
 
 from rich.console import Console
@@ -73,17 +73,18 @@ def show(
 
     Raises UsageError when nothing in the project names ``environment``.
 
-    Returns 1 when a drill, suite or service is overdue or has never passed, or when nothing has a schedule. If none of this is
-    true, returns 3 when a schedule or an inventory cannot be read, or when the record of schedules is damaged. Returns 0 when
-    all is well.
+    Returns 1 when a drill, suite or service is overdue or has never passed, when a run needs a recovery, or when nothing has a
+    schedule. If none of this is true, returns 3 when a schedule or an inventory cannot be read, or when the record of schedules is
+    damaged. Returns 0 when all is well.
     """
     runs = RunStates()
     if not dry:
         run_index.refresh(project, runs)
     # first, so that no journal is read twice
-    dead = [] if as_json else open_runs.dead(project, runs, noting=not dry)
+    dead = open_runs.dead(project, runs, noting=not dry)
     unsettled = open_runs.unsettled(list(project.runs())) if as_json else []
     states = due.read(project, now, environment, noting=not dry, runs=runs)
+    states = replace(states, to_recover=len(due_unfinished.within(dead, environment)))
     if as_json:
         told = states.as_data() | {"open": [asdict(run) for run in unsettled]}
         stdout().write(json.dumps(told, ensure_ascii=False, indent=2) + "\n")

@@ -1,9 +1,10 @@
-"""Drills and suites with an unfinished run, for ``drill.due``. Their rows say so, and they are counted apart, because changes
-of the run may remain although the schedule is kept.
+"""Drills and suites with an unfinished run, for ``drill.due`` and the metrics. Their rows say so, and they are counted apart, because
+changes of the run may remain although the schedule is kept.
 """
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 
@@ -31,6 +32,11 @@ def subjects(dead: Sequence[RunState]) -> frozenset[Subject]:
     return frozenset(named)
 
 
+def within(dead: Sequence[RunState], environment: str) -> list[RunState]:
+    """Return the runs of ``environment``, or all of them if it is empty. A run of an unknown environment may be of any."""
+    return [state for state in dead if not environment or _environment(state) in ("", environment)]
+
+
 def is_unfinished(row: DueRow, named: Collection[Subject]) -> bool:
     """Return True for the row of a drill or suite in ``named``. An empty environment stands for any environment."""
     places = [place for drill, place in named if drill == row.drill]
@@ -56,9 +62,23 @@ def _unfinished(row: DueRow) -> DueRow:
     return replace(row, last_verdict=UNFINISHED, last_findings="", last_marks="", last_lost="", earlier_losses=losses)
 
 
+def counts(dead: Sequence[RunState]) -> Counter[tuple[str, str, str]]:
+    """Return the number of the unfinished runs among ``dead``, by service, drill and environment. The service and the environment are
+    empty for a run whose journal does not begin with a plan."""
+    unfinished = filter(open_runs.is_unfinished, dead)
+    return Counter(
+        (_planned(state, "service"), drill_of(state.folder.name) or "", _environment(state)) for state in unfinished
+    )
+
+
 def _environment(state: RunState) -> str:
     """Return the environment of a run. It is empty when the first line of the journal cannot be read."""
-    place: object = state.first_line
-    for key in ("data", "plan", "inventory", "environment"):
-        place = place.get(key) if isinstance(place, Mapping) else None
-    return place if isinstance(place, str) else ""
+    return _planned(state, "inventory", "environment")
+
+
+def _planned(state: RunState, *keys: str) -> str:
+    """Return a text of the plan in the first line of a journal. It is empty when it cannot be read."""
+    value: object = state.first_line
+    for key in ("data", "plan", *keys):
+        value = value.get(key) if isinstance(value, Mapping) else None
+    return value if isinstance(value, str) else ""

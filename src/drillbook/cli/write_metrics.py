@@ -8,6 +8,7 @@ import sys
 from importlib import resources
 from pathlib import Path
 
+from drillbook.cli import due_unfinished, open_runs
 from drillbook.cli.console import stdout
 from drillbook.errors import DrillbookError, UsageError, escaped
 from drillbook.exits import Exit
@@ -39,8 +40,10 @@ def write(project: Project, path: Path | None, *, openmetrics: bool = False) -> 
     """Write the metrics of ``project`` to ``path``, or to standard output if ``path`` is None. Before
     that, note changed schedules in ``schedule.jsonl``."""
     states = RunStates()
+    unfinished = due_unfinished.counts(open_runs.dead(project, states))  # first, so that no journal is read twice
     schedules = due.read(project, noting=True, runs=states)
-    content = metrics.exposition(metrics.samples(schedules, run_figures.read(project, states)), openmetrics=openmetrics)
+    samples = metrics.samples(schedules, run_figures.read(project, states), unfinished)
+    content = metrics.exposition(samples, openmetrics=openmetrics)
     if path is None:
         stdout().write(content.decode())
     else:

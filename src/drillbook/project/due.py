@@ -73,12 +73,17 @@ class Due:
     of_drills: tuple[tuple[str, str], ...] = ()
     """Services whose newest proofs restored only backups of drills, each with its environment before it; see
     ``newest_restore_proofs.of_drills``."""
+    to_recover: int = 0
+    """Number of runs that need a recovery: their controllers died, or they left changes."""
 
     @property
     def status(self) -> Exit:
-        """Exit status. The first rule that applies decides. Something is overdue or has never passed: 1. A schedule or an
-        inventory cannot be read, or the record of schedules is damaged: 3. Nothing has a schedule: 1. All other cases: 0.
+        """Exit status. The first rule that applies decides. Something is overdue or has never passed, or a run needs a recovery: 1.
+        A schedule or an inventory cannot be read, or the record of schedules is damaged: 3. Nothing has a schedule: 1. All other
+        cases: 0.
         """
+        if self.to_recover:
+            return Exit.FAILED
         statuses = {_EXIT.get(row.state, Exit.OK) for row in self.rows}
         statuses |= {Exit.UNVERIFIED} if self.unread or self.record else set()
         silent = Exit.OK if self.scheduled else Exit.FAILED
@@ -99,6 +104,7 @@ class Due:
             "unproven": len(self.unproven),
             "unproven_services": [{"environment": place, "service": name} for place, name in self.unproven],
             "scheduled": self.scheduled,
+            "to_recover": self.to_recover,
             "proven_without_routine": [{"environment": place, "service": name} for place, name in self.of_drills],
         }
 

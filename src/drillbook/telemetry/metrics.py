@@ -12,6 +12,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
+from types import MappingProxyType
 
 from drillbook.atomic_file import replace_file
 from drillbook.errors import UsageError
@@ -72,7 +73,13 @@ FAMILIES: Mapping[str, tuple[str, tuple[str, ...]]] = {
         ),
         (),
     ),
-    "verdict": ("1 for the verdict of the newest run, and 0 for all other verdicts.", (*SUBJECT, "verdict")),
+    "verdict": (
+        (
+            "1 for the verdict of the newest run, and 0 for all other verdicts. A refused run is not the newest one after a run that "
+            "began and did not pass."
+        ),
+        (*SUBJECT, "verdict"),
+    ),
     "recovery_measured_seconds": (
         "RTO, RPO or detection time in the newest run in which it was measured.",
         (*SUBJECT, "objective"),
@@ -121,6 +128,10 @@ FAMILIES: Mapping[str, tuple[str, tuple[str, ...]]] = {
         "Number of changes, over all runs, that were neither undone nor closed with `drill.recover --settled`.",
         SUBJECT,
     ),
+    "unfinished_runs": (
+        "Number of runs whose controller died, and which still need `drill.recover`. They may have left changes.",
+        SUBJECT,
+    ),
     "backup_age_seconds": (
         "Largest possible age of the backup, in the newest run that measured a restore or the age of a backup.",
         SUBJECT,
@@ -154,8 +165,11 @@ class Sample:
     value: float
 
 
-def samples(due: Due, drills: Iterable[DrillFigures]) -> Iterator[Sample]:
-    """Yield the samples of all metrics. They are made from the state of the schedules and the figures of runs."""
+def samples(
+    due: Due, drills: Iterable[DrillFigures], unfinished: Mapping[tuple[str, str, str], int] = MappingProxyType({})
+) -> Iterator[Sample]:
+    """Yield the samples of all metrics. They are made from the state of the schedules and the figures of runs. ``unfinished``:
+    number of the unfinished runs by service, drill and environment. Other drills have none."""
     yield Sample("metrics_written_timestamp_seconds", (), due.now.timestamp())
     yield Sample("inventories_unread", (), float(sum(not text.startswith(settings.FILE) for text in due.unread)))
     yield Sample("schedule_record_damaged", (), float(bool(due.record)))
@@ -170,8 +184,12 @@ def samples(due: Due, drills: Iterable[DrillFigures]) -> Iterator[Sample]:
             moments |= {"last_run": row.last_started, "last_pass": row.passed}
         for name, at in moments.items():
             yield from _moment(f"{name}_timestamp_seconds", subject, at)
+    numbers = dict(unfinished)
     for drill in drills:
         yield from _of_drill(drill)
+        numbers.setdefault(drill.newest.subject, 0)
+    for subject, number in numbers.items():
+        yield Sample("unfinished_runs", subject, float(number))
 
 
 def _of_drill(figures: DrillFigures) -> Iterator[Sample]:
@@ -181,7 +199,7 @@ def _of_drill(figures: DrillFigures) -> Iterator[Sample]:
         if run:
             yield Sample(f"{name}_timestamp_seconds", subject, run.started_s)
     for verdict in Verdict:
-        yield Sample("verdict", (*subject, str(verdict)), float(newest.data["verdict"] == verdict))
+        yield Sample("verdict", (*subject, str(verdict)), float(figures.shown.verdict == verdict))
     for key in OBJECTIVES:
         yield from _objective(figures, key)
     yield Sample("residue_changes", subject, float(figures.residue))

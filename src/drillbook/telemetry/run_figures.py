@@ -15,7 +15,7 @@ from drillbook.journal.run_state import RunStates
 from drillbook.judge import objective_proof
 from drillbook.judge.objective_proof import Answer
 from drillbook.judge.result import Objective
-from drillbook.judge.verdicts import Verdict
+from drillbook.judge.verdicts import Verdict, without_refused
 from drillbook.project.project import Project
 from drillbook.report import remarks, wording
 from drillbook.report.figures import moment
@@ -42,6 +42,16 @@ class RunFigures:
     def subject(self) -> tuple[str, str, str]:
         """Key by which runs are grouped: the service, the drill and the environment."""
         return self.data["service"], self.data["drill"], self.data["environment"]
+
+    @property
+    def verdict(self) -> str:
+        """Verdict of the run."""
+        return str(self.data["verdict"])
+
+    @property
+    def left(self) -> bool:
+        """True when the run left changes that nobody undid or closed."""
+        return self.open_residue > 0
 
     @property
     def passed(self) -> bool:
@@ -169,6 +179,11 @@ class DrillFigures:
     def newest(self) -> RunFigures:
         """Figures of the newest run."""
         return self.every[0]
+
+    @property
+    def shown(self) -> RunFigures:
+        """Figures of the run that lists show as the newest; see ``verdicts.without_refused``."""
+        return without_refused(self.every)[0]
 
     def last_measured(self, key: str) -> Mapping[str, Any]:
         """Return the objective ``key`` of the newest run that measured it. If no run measured it, return the objective
