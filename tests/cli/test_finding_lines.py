@@ -7,6 +7,7 @@ from datetime import timedelta
 import pytest
 
 from drillbook.cli import console, due, finding_lines, overview
+from drillbook.journal.run_state import RunState
 from drillbook.project import newest_runs
 from drillbook.project.project import Project
 from drillbook.report import remarks
@@ -191,3 +192,30 @@ def test_a_short_list_chooses_drills_that_lost_data_before_others_that_failed(sh
     text = capsys.readouterr().out
     assert "not passed in the last run" in text, "not all drills fit"
     assert "9 rows lost: drillbook report.open sample" in text
+
+
+@pytest.mark.parametrize("verdict", ["aborted", "passed"])
+def test_a_suite_tells_what_its_drills_lost(shelf, capsys, verdict):
+    """Its report and its rows are where a reader looks first."""
+    (shelf.root / "drills" / "all.yml").write_text("suite: all\ntitle: All\nevery: 90d\ndrills: [sample]\n")
+    lost(shelf, timedelta(hours=2), verdict)
+    (inner,) = [state.folder for state in map(RunState, Project(shelf.root).runs())]
+    suite = inner.parent / shelf.run_id("all", timedelta(hours=2))
+    suite.mkdir()
+    told = json.loads((inner / "result.json").read_text())
+    result = {"schema": "drillbook/suite/1", "run": suite.name, "suite": "all", "environment": "lab"}
+    result |= {"runs": [{"run": inner.name, "drill": "sample", "folder": inner.name}]}
+    result |= {key: told[key] for key in ("verdict", "exit", "started")}
+    (suite / "result.json").write_text(json.dumps(result, indent=2))
+    inner.rename(suite / inner.name)
+    listed, runs, waiting = printed(shelf, capsys)
+    for text in (listed, waiting):
+        assert re.search(r"! ≥ 9 rows lost in sample: drillbook report.open all$", text, re.MULTILINE), text
+    for text in (listed, runs, waiting):
+        assert re.search(rf"^.*\ball\b.*{verdict}.*§|{verdict} §.*\ball\b", text, re.MULTILINE), text
+        assert remarks.LOST_DATA in " ".join(text.split())
+    assert runs.count("9 rows lost") == 1, "the row of the drill is right below that of the suite"
+    drills, *_ = (json.loads(text) for text in printed(shelf, capsys, as_json=True))
+    (whole,) = [drill for drill in drills["drills"] if drill["suite"]]
+    assert whole["last"]["lost"] == "at least 9 rows lost in sample"
+    assert whole["last"]["marks"] == "§"

@@ -39,7 +39,7 @@ def below_drill(name: str, standing: Standing) -> list[str]:
 def below_runs(results: Iterable[Ended]) -> list[str]:
     """Return the lines below the list of the runs ``results``, for each drill whose runs in the list lost data: one about the newest
     run, and one about the earlier runs of which the newest does not tell. If there are too many lines, those about newest runs are
-    left out first, because their rows have the mark ``§``.
+    left out first, because their rows have the mark ``§``. A suite has no line, because its drills have theirs.
     """
     runs: dict[tuple[str, str], list[Ended]] = {}
     for result in sorted(results, key=lambda result: result.run, reverse=True):
@@ -48,7 +48,7 @@ def below_runs(results: Iterable[Ended]) -> list[str]:
     earlier = [_losses(ended) for ended in shown]
     room, lines = MOST - sum(map(bool, earlier)), []
     for (newest, *_), losses in zip(shown, earlier, strict=True):
-        if newest.lost and room > 0:
+        if newest.lost and not newest.suite and room > 0:  # the drills of a suite have rows of their own
             room -= 1
             lines += below(short(newest.run), "", newest.lost, ())
         lines += [f"! {one_line(newest.name)}: {_lost(losses)}"] if losses else []

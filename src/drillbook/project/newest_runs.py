@@ -64,14 +64,15 @@ class Ended:
     """
     marks: str = ""
     """Signs, such as ``†``, of the reservations with which a run that passed met its RPO, and the sign ``‖`` of a rehearsal of no
-    routine backup. A run that did not pass has the sign ``§`` if it lost data. Empty if there are none.
+    routine backup. A run that did not pass has the sign ``§`` if it lost data, and so has a suite. Empty if there are none.
     """
     recovered: str = ""
     """Text with the time and the operator of a `drill.recover` that undid the changes of the run after its end. It is empty
     if no `drill.recover` did so.
     """
     lost: str = ""
-    """Clause about the service's data that did not come back, such as ``at least 12 rows lost``; empty for a suite."""
+    """Clause about the service's data that did not come back, such as ``at least 12 rows lost``; for a suite, it names the drill."""
+    suite: bool = False
 
     @property
     def ended(self) -> str:
@@ -197,7 +198,7 @@ def _with_losses(
             standing,
             losses=earlier_losses.of_states(
                 [run for run in runs.get(key, ()) if run[0].folder.name <= standing.last.run],
-                {run.run: run.lost for run in read.get(key, ())},
+                {run.run: "" if run.suite else run.lost for run in read.get(key, ())},  # the rows of the drills tell
             ),
         )
         for key, standing in standings.items()
@@ -292,11 +293,21 @@ def _lost(state: RunState) -> str:
     return earlier_losses.of_state(state)
 
 
+def _lost_in_suite(data: Mapping[str, Any], folder: Path, states: RunStates) -> str:
+    from drillbook.report import earlier_losses  # noqa: PLC0415  keeps start-up fast
+
+    return earlier_losses.of_drills(
+        (str(run.get("drill", "")), _lost(states.of(folder / str(run["folder"]))))
+        for run in data.get("runs") or ()
+        if run.get("folder")
+    )
+
+
 def _marks(data: Mapping[str, Any], lost: str) -> str:
     """Return the signs beside the verdict of a run; see ``Ended.marks``. Without an RPO, this may only be ``‖`` if the run passed.
     ``lost``: clause about data that did not come back.
     """
-    if data["verdict"] != Verdict.PASSED:
+    if data["verdict"] != Verdict.PASSED or "suite" in data:
         return LOST if lost else ""
     objective = open_findings.objectives_of(data).get("rpo")
     if objective is None:
@@ -326,7 +337,8 @@ def result(state: RunState, states: RunStates) -> Ended | None:
     RUN` can write it again. ``states``: states of all runs that the task reads, such as those of the drills of a suite.
     """
     try:
-        data, lost = state.result.parsed(), _lost(state)
+        data = state.result.parsed()
+        lost = _lost_in_suite(data, state.folder, states) if "suite" in data else _lost(state)
         return Ended(
             state.folder.name,
             state,
@@ -344,6 +356,7 @@ def result(state: RunState, states: RunStates) -> Ended | None:
             _marks(data, lost),
             open_findings.recovered_later(str(finding.get("title", "")) for finding in data.get("findings") or ()),
             lost,
+            "suite" in data,
         )
     except (OSError, ValueError, KeyError, AttributeError, TypeError):
         return None

@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 Run = TypeVar("Run")
 FACTS = tuple(f'"{name}"'.encode() for name in (REMOVED, REPLACED))
 """Names of the facts without which no step counts data that did not come back, as a result or a journal contains them."""
+FEW_DRILLS = 2
+"""Number of drills of a suite that a clause about their losses names. More drills are only counted."""
 ABORTED, HEAD = b'"verdict": "aborted"', 4096
 """Verdict of an aborted run, as the first ``HEAD`` bytes of a result contain it."""
 
@@ -100,6 +102,17 @@ def of_state(state: RunState) -> str:
         return _lost(state.result.parsed(), lines)
     except (OSError, ValueError, AttributeError, TypeError):
         return ""
+
+
+def of_drills(losses: Iterable[tuple[str, str]]) -> str:
+    """Return a clause about the data that the drills of a suite lost, such as ``at least 12 rows lost in table-dropped``. ``losses``:
+    name of each drill, and its own clause, which is empty if it lost nothing.
+    """
+    lossy = {drill: lost for drill, lost in losses if lost}
+    if len(lossy) == 1:
+        return "".join(f"{lost} in {one_line(drill)}" for drill, lost in lossy.items())
+    few = len(lossy) <= FEW_DRILLS
+    return f"data lost in {' and '.join(map(one_line, lossy)) if few else f'{len(lossy)} drills'}" if lossy else ""
 
 
 def of_result(result: Result) -> str:

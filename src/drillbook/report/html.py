@@ -214,6 +214,7 @@ def render_suite(suite: SuiteResult, views: Sequence[RunView]) -> str:
             sentence=suites.suite_sentence(drills),
             environment_note=wording.of_environment(view.plan.get("inventory") for view in views),
             legend=remarks.legend(objective.mark for row in drills for objective in row.objectives),
+            not_routine=remarks.NOT_ROUTINE if any(row.not_routine for row in drills) else "",
             findings_of=dead_runs.told_once(views, rows.findings_of),
             owner_of=run_record.owner,
             rows=drills,

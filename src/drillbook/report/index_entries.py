@@ -10,7 +10,7 @@ from drillbook.findings import Finding
 from drillbook.judge.result import Objective
 from drillbook.judge.verdicts import UNFINISHED, Verdict
 from drillbook.report import open_findings, rehearsal_results
-from drillbook.report.earlier_losses import Loss, told
+from drillbook.report.earlier_losses import Loss, of_drills, told
 from drillbook.report.remarks import Remark
 from drillbook.report.rows import ObjectiveRow
 from drillbook.sdk.run_names import short
@@ -66,7 +66,11 @@ class IndexEntry:
 
     @property
     def lost(self) -> str:
-        """Clause about data that did not come back in the run, such as ``at least 12 rows lost``, or an empty text."""
+        """Clause about data that did not come back in the run, such as ``at least 12 rows lost``, or an empty text. That of a suite
+        names the drill.
+        """
+        if self.kind == "suite":
+            return of_drills((child.name, child.lost) for child in self.children)
         remark = self.remarks.get("rpo")
         return remark.lost if remark else ""
 

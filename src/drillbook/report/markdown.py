@@ -112,7 +112,7 @@ def render_suite(suite: SuiteResult, views: Sequence[RunView]) -> str:
     for row in drills:
         parts += [f"## {row.number}. {escape(row.drill)}: {escape(row.verdict)}", escape(row.sentence)]
         parts += [f"**{row.tolerated}.**"] if row.tolerated else []
-        parts += [f"**{row.beside}**"] if row.beside else []
+        parts += [f"**{text}**" for text in (row.beside, escape(row.lost), row.not_routine) if text]
         parts += [objectives(row.objectives)] if row.view else []
         parts += _residue(row.view) if row.view else []
         parts += _suite_findings(row.view, findings_of) if row.view else []

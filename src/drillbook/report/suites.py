@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from drillbook.exits import Exit
@@ -13,6 +13,7 @@ from drillbook.judge.result import RunView, SuiteResult
 from drillbook.judge.verdicts import Verdict
 from drillbook.report import (
     dead_runs,
+    earlier_losses,
     headlines,
     lost_data,
     open_findings,
@@ -49,6 +50,12 @@ class SuiteRow:
     """Text with the number of findings of medium severity or higher in the drill. It is empty when there are no such findings, and
     for a drill that never began.
     """
+    lost: str = ""
+    """Clause about data of the service that did not come back, such as ``at least 12 rows lost``. It is empty if there is no such
+    data, and if the figure of the RPO begins with this clause.
+    """
+    not_routine: str = ""
+    """Sign and words beside the verdict of a rehearsal that passed, but restored no routine backup. Otherwise empty."""
     rehearsed: rehearsal_results.Brief | None = None
     """Figures of a rehearsal, which is a drill that restores a backup and injects no fault. The value is None for any other
     drill.
@@ -66,7 +73,7 @@ def suite_rows(suite: SuiteResult, views: Sequence[RunView]) -> list[SuiteRow]:
 def _row(number: int, run: dict[str, Any], view: RunView | None) -> SuiteRow:
     folder = link(str(run.get("folder", "")))
     said = str(run.get("verdict", "unknown"))
-    return SuiteRow(
+    missing = SuiteRow(
         number=number,
         drill=str(run.get("drill", "unknown")),
         run=str(run.get("run", "unknown")),
@@ -74,15 +81,24 @@ def _row(number: int, run: dict[str, Any], view: RunView | None) -> SuiteRow:
         exit=str(view.result.exit if view else run.get("exit", "unknown")),
         href=f"{folder}/{PAGE}" if folder else None,
         view=view,
-        objectives=rows.rows_of(view.result) if view else [],
-        sentence=headlines.sentence(view)
-        if view
-        else (f"The record of this drill is missing. The suite reports {one_line(said)}, and no record here confirms this."),
-        tolerated=tolerated.summary(view) if view else "",
-        rehearsed=rehearsal_results.brief(view.result.steps, view.result.started, broken=bool(view.result.faults))
-        if view
-        else None,
-        beside=open_findings.in_list(view.result.verdict, rows.findings_of(view.result)) if view else "",
+        objectives=[],
+        sentence=f"The record of this drill is missing. The suite reports {one_line(said)}, and no record here confirms this.",
+    )
+    return _with_result(missing, view) if view else missing
+
+
+def _with_result(row: SuiteRow, view: RunView) -> SuiteRow:
+    """Add to the row of a drill what its run tells."""
+    result, objectives = view.result, rows.rows_of(view.result)
+    return replace(
+        row,
+        objectives=objectives,
+        sentence=headlines.sentence(view),
+        tolerated=tolerated.summary(view),
+        rehearsed=rehearsal_results.brief(result.steps, result.started, broken=bool(result.faults)),
+        beside=open_findings.in_list(result.verdict, rows.findings_of(result)),
+        lost="" if any(goal.lost for goal in objectives) else earlier_losses.of_result(result),
+        not_routine=rehearsal_results.beside_verdict(result),
     )
 
 
