@@ -8,10 +8,11 @@ import pytest
 from hypothesis import HealthCheck, settings
 
 from drillbook.sdk import discovery
-from tests import machine, tiers
+from tests import budget, machine, tiers
 
 WORKERS = int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "0"))
 LEFT = pytest.StashKey[int]()
+USUAL_S = pytest.StashKey[float]()
 # How long Hypothesis takes to draw an example, or a test to run one, depends on what else the machine does.
 settings.register_profile("drillbook", suppress_health_check=[HealthCheck.too_slow], deadline=None)
 settings.load_profile("drillbook")
@@ -32,6 +33,7 @@ def pytest_ignore_collect(collection_path, config):
 def pytest_collection_modifyitems(config, items):
     tiers.mark(items)
     config.stash[LEFT] = tiers.leave_to_the_night(config, items)
+    config.stash[USUAL_S] = budget.total(items)
     estimate(items)
     order(items)
 
@@ -45,15 +47,17 @@ def estimate(items):
 
 
 def pytest_sessionfinish(session):
-    """Report the number of omitted tests to the session that started this worker."""
+    """Report the number of omitted tests, and the usual duration of the others, to the session that started this worker."""
     if hasattr(session.config, "workeroutput"):
         session.config.workeroutput["nightly"] = session.config.stash.get(LEFT, 0)
+        session.config.workeroutput["usual_s"] = session.config.stash.get(USUAL_S, 0.0)
 
 
 @pytest.hookimpl(optionalhook=True)
 def pytest_testnodedown(node):
-    """Every worker collects all tests, so that each of them knows the number."""
-    node.config.stash[LEFT] = getattr(node, "workeroutput", {}).get("nightly", 0)
+    """Every worker collects all tests, so that each of them knows these numbers."""
+    told = getattr(node, "workeroutput", {})
+    node.config.stash[LEFT], node.config.stash[USUAL_S] = told.get("nightly", 0), told.get("usual_s", 0.0)
 
 
 def pytest_terminal_summary(terminalreporter, config):
@@ -61,6 +65,8 @@ def pytest_terminal_summary(terminalreporter, config):
         terminalreporter.write_line(
             f"left to `invoke test --all`: {left} tests that are marked nightly, or whose turn is at another run"
         )
+    if tiers.CI and not tiers.ALL and (usual_s := config.stash.get(USUAL_S, 0.0)):
+        terminalreporter.write_line(budget.told(usual_s))
 
 
 def order(items):

@@ -6,19 +6,17 @@ run only in the last tier; the number of omitted tests is printed at the end.
 
 from __future__ import annotations
 
-import hashlib
 import os
-import re
 import time
-from collections import Counter
 from collections.abc import Iterator, Sequence
 from functools import cache
 from pathlib import Path, PurePosixPath
 
 import pytest
 
-from tests import budget, changed
+from tests import budget, changed, turns
 from tests.changed import git
+from tests.turns import digest, file_of
 
 ROOT = Path(__file__).parents[1]
 ALL = os.environ.get("DRILLBOOK_MATRIX") == "all"
@@ -55,54 +53,8 @@ REAL = (
     "engine/test_runner.py::test_a_fault_is_proven_undone_and_proven_gone",
 )
 """Fast tests that start a real SSH server, a PostgreSQL, or the program."""
-TURNS = {
-    "e2e": 38,
-    "docker": 20,
-    "lab": 20,
-    "estate": 10,
-    "campaign": 6,
-    "corpus/test_backups.py": 3,
-    "inventory/test_files.py": 3,
-    "plan": 2,
-    "telemetry": 3,
-    "systems": 38,
-    "systems/prometheus": 1,
-    "engine": 12,
-    "attestation": 5,
-    "attestation/test_forgeries.py": 20,
-    "audit": 5,
-    "report": 6,
-    "report/test_browser.py": 16,
-    "trust": 4,
-    "plugins": 16,
-    "project": 3,
-    "sdk": 10,
-    "sdk/test_contract.py": 1,
-    "hosts": 8,
-    "systemd": 20,
-    "cli": 16,
-    "repository/test_any_stack_page.py": 4,
-    "repository/test_newcomer.py": 8,
-    "repository/test_shell.py": 3,
-    "repository/test_site.py": 4,
-    "repository/test_tutorial.py": 8,
-    "repository/test_wheel.py": 16,
-    "repository/test_own_postgres_page.py": 4,
-    "diagnosis": 4,
-}
-"""Files and folders of costly tests, with the divisor: CI runs one part of so many at each run, see ``without_turn``;
-the most specific entry counts.
-"""
-BY_FILE = ("systems",)
-"""Folders of ``TURNS`` whose files each start servers of their own: the tests of a file have their turn together."""
-LARGE_S = 60.0
-"""Usual duration of a file in seconds from which it is too costly for a turn of all of its tests together."""
-NAMED_TURNS = 10
-"""Divisor for tests that docs/safety.md names: each of them runs at every tenth run at least."""
 KILLED_ROOMS = ("engine", "journal", "hosts", "sdk")
 """Packages that undo faults: after a change of them, CI kills more controllers, and tries more recoveries."""
-CORPUS_TURNS = 3
-"""Divisor for tests marked `corpus`: CI runs one part of so many in each file, rounded up."""
 RUN_NUMBERS = ("GITHUB_RUN_NUMBER", "CI_PIPELINE_IID")
 """Variables with the number of the CI run on GitHub and GitLab."""
 FAST = (
@@ -148,14 +100,9 @@ def with_repeats(count: int) -> int:
     return count - count * 72_822 // 1_000_000
 
 
-def digest(text: str) -> int:
-    """Number for each text, even and odd about equally often."""
-    return int.from_bytes(hashlib.sha256(text.encode()).digest()[:8])
-
-
-def has_turn(name: str, turns: int) -> bool:
+def has_turn(name: str, every: int) -> bool:
     """Return True at one of ``every`` consecutive runs."""
-    return (digest(name) + number()) % turns == 0
+    return (digest(name) + number()) % every == 0
 
 
 def drawn(names: Sequence[str], count: int, what: str) -> list[str]:
@@ -215,7 +162,8 @@ def leave_to_the_night(config: pytest.Config, items: list[pytest.Item]) -> int:
     if ALL:
         return 0
     left = {item for item in items if item.get_closest_marker("nightly")}
-    if CI:
+    # Of tests that failed only their own files are collected, so that their turns would be others.
+    if CI and not config.getoption("lf", False):
         # Without nightly tests, which would use up the turns of their file.
         left |= set(for_others([item for item in items if item not in left]))
     if left:
@@ -239,61 +187,23 @@ def for_others(items: list[pytest.Item]) -> list[pytest.Item]:
     return left + budget.beyond([item for item in items if item not in absent], parts, chosen)
 
 
-def file_of(item: pytest.Item) -> str:
-    """Path of the file of a test, from the top folder."""
-    return item.nodeid.partition("::")[0]
-
-
-def chosen(item: pytest.Item, turns: int) -> bool:
-    """Return True when a test of a change has its turn, if one of so many is taken. In ``BY_FILE``, a file is taken whole.
+def chosen(item: pytest.Item, every: int) -> bool:
+    """Return True when a test of a change has its turn, if one of so many is taken. In ``turns.BY_FILE``, a file is taken whole.
 
     The turn is another one than in ``without_turn``, which has left out those tests that would have the same turn.
     """
     file = file_of(item)
-    return has_turn(f"change/{file if PurePosixPath(file).parts[1] in BY_FILE else item.nodeid}", turns)
+    return has_turn(f"change/{file if PurePosixPath(file).parts[1] in turns.BY_FILE else item.nodeid}", every)
 
 
-def without_turn(items: list[pytest.Item]) -> Iterator[pytest.Item]:
-    """Tests that have no turn at this run.
-
-    Fast tests always run. In ``TURNS``, tests that docs/safety.md names run at every tenth run at least, with some of their
-    parameters, and so does a file that it names as a whole; other tests have their turn one by one, each parameter
-    separately, or in ``BY_FILE`` together with their file. Of the corpus of backups, CI runs a third.
-    """
-    page = (ROOT / "docs" / "safety.md").read_text(encoding="utf-8")
-    named, files = set(re.findall(r"`(test_\w+)`", page)), set(re.findall(r"`(tests/[\w/]+\.py)`(?!:)", page))
-    groups: dict[tuple[str, str], list[pytest.Item]] = {}
-    for item in items:
-        function = item.name.partition("[")[0]
-        if not is_fast(item.nodeid):
-            whole = "" if item.get_closest_marker("corpus") else function if function in named else item.name
-            groups.setdefault((file_of(item), whole), []).append(item)
-    costs: Counter[str] = Counter()
-    for (file, _), found in groups.items():
-        costs[file] += budget.total(found)
-    for (file, whole), found in groups.items():
-        if not whole:
-            yield from left_out(found, -(-len(found) // CORPUS_TURNS), file)
-            continue
-        turns = turns_of(file)
-        if file in files and whole not in named:
-            turns = min(turns, NAMED_TURNS)
-        if whole not in named:
-            together = PurePosixPath(file).parts[1] in BY_FILE and costs[file] < LARGE_S
-            yield from () if has_turn(file if together else found[0].nodeid, turns) else found
-        elif has_turn(f"{file}::{whole}", often := min(turns, NAMED_TURNS)):
-            yield from left_out(found, -(-len(found) // turns), file, often)
+def without_turn(items: Sequence[pytest.Item]) -> Iterator[pytest.Item]:
+    """Tests that have no turn at this run, see ``tests.turns``. Fast tests always run."""
+    found = list(turns.groups([item for item in items if not is_fast(item.nodeid)]))
+    slots = turns.slots(found)
+    for group in found:
+        if -number() % group.turns not in slots[group.name]:
+            yield from group.tests
         else:
-            yield from found
-
-
-def left_out(found: list[pytest.Item], count: int, what: str, every: int = 1) -> Iterator[pytest.Item]:
-    """Tests except the ``count`` whose turn it is."""
-    taken = set(next_ones([item.nodeid for item in found], count, what, every))
-    yield from (item for item in found if item.nodeid not in taken)
-
-
-def turns_of(file: str) -> int:
-    """Divisor for the tests in ``file``: CI runs one part of so many at each run."""
-    path = PurePosixPath(file).relative_to("tests")
-    return next((TURNS[str(place)] for place in (path, *path.parents) if str(place) in TURNS), 1)
+            names = [item.nodeid for item in group.tests]
+            taken = set(next_ones(names, group.count, group.name, group.turns))
+            yield from (item for item in group.tests if item.nodeid not in taken)

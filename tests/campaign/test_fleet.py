@@ -271,7 +271,7 @@ def test_a_campaign_on_workers_is_not_resumed_without_them(folder, cluster, star
 KILLS = 30 if tiers.ALL else 5
 
 
-@pytest.mark.long(120)
+@pytest.mark.long(60)
 def test_whoever_is_killed_no_site_is_drilled_twice_and_none_is_forgotten(folder, cluster, start_controller, tmp_path):
     dice = random.Random(f"{tiers.seed()}/fleet")
     count = 2 * KILLS

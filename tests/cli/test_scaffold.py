@@ -41,6 +41,7 @@ def drillbook(folder, *argv):
     )
 
 
+@pytest.mark.long(70)
 def test_a_new_project_runs_its_first_drill(tmp_path):
     made = drillbook(tmp_path, "init", "new/project")
     assert made.returncode == 0, made.stderr

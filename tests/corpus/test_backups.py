@@ -10,7 +10,7 @@ import pytest
 
 from drillbook.sdk import discovery
 from drillbook.sdk.backup_source import BackupSource
-from tests import artefacts, tiers
+from tests import artefacts, tiers, turns
 from tests.artefacts import BROKEN_AT_LEAST, DAMAGES, WHOLE, WHOLE_AT_LEAST
 
 CORPORA = artefacts.corpora()
@@ -57,10 +57,10 @@ def collected(**environment: str) -> Counter:
 
 
 @pytest.mark.long(30)
-def test_ci_takes_a_third_at_each_commit_and_all_tests_take_all():
+def test_ci_takes_a_part_at_each_commit_and_all_tests_take_all():
     every = counted(WHOLE, *DAMAGES).total()
     whole = collected(DRILLBOOK_MATRIX="all")
     assert whole.total() == every
     for seed in ("one", "other"):
-        third = collected(DRILLBOOK_REQUIRE="all", DRILLBOOK_SEED=seed, DRILLBOOK_SINCE="HEAD")
-        assert third == {file: -(-count // tiers.CORPUS_TURNS) for file, count in whole.items()}
+        part = collected(DRILLBOOK_REQUIRE="all", DRILLBOOK_SEED=seed, DRILLBOOK_SINCE="HEAD")
+        assert part == {file: -(-count // turns.CORPUS_TURNS) for file, count in whole.items()}

@@ -15,7 +15,7 @@ from drillbook.plan.spec import load
 from tests.examples import FILES, inventory_of
 
 NAMES = sorted(name for name, path in FILES.items() if path.parts[-3] == "docker")
-SECONDS = {"compose-project": 30}
+SECONDS = {"compose-project": 30, "docker-volume": 30}
 """Estimated duration of the longest examples; see the marker."""
 
 
@@ -78,7 +78,7 @@ def test_an_example_passes_on_the_docker_lab(name, site, image):
         assert state(site, container) == before
 
 
-@pytest.mark.long(10)
+@pytest.mark.long(20)
 def test_an_archive_of_a_volume_is_rehearsed_and_nothing_is_left(site):
     """`backup.check` is shown from this drill."""
     before = state(site)

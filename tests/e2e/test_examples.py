@@ -96,7 +96,7 @@ BEFORE = {"backup-list": dump, "files-restored": archive, "command-runbook": bil
 """Preparation of an example. It returns the folder that it made in the lab, which later tests must not find, or None."""
 
 
-@pytest.mark.long(20)
+@pytest.mark.long(5)
 @pytest.mark.parametrize("name", HERE)
 def test_an_example_passes_on_the_lab(name, bench, tmp_path):
     if name == "linux-spy" and not may_look():

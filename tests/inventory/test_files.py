@@ -115,6 +115,7 @@ LINES = st.one_of(
 )
 
 
+@pytest.mark.long(30)
 @settings(max_examples=12, deadline=None, suppress_health_check=list(HealthCheck))
 @given(st.lists(st.lists(LINES, max_size=12).map("\n".join), min_size=20, max_size=20))
 def test_small_random_files_read_as_ansible_reads_them(tmp_path_factory, texts):

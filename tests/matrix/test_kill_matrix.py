@@ -79,7 +79,7 @@ def turn(*, more: bool) -> set[str]:
 
 TURN = set(DRILLS) if WANTED else turn(more=tiers.killing())
 PARAMS = [
-    pytest.param(name, marks=[pytest.mark.long(LONG.get(name, 100)), *([] if name in TURN else [pytest.mark.nightly])])
+    pytest.param(name, marks=[pytest.mark.long(LONG.get(name, 150)), *([] if name in TURN else [pytest.mark.nightly])])
     for name in DRILLS
 ]
 

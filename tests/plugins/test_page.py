@@ -70,7 +70,7 @@ def reader(tmp_path):
         server.wait()
 
 
-@pytest.mark.long(40)
+@pytest.mark.long(60)
 def test_the_page_works(reader):
     blocks = BLOCK.findall(PAGE.read_text())
     for kind, block in blocks:

@@ -99,7 +99,7 @@ def test_nothing_is_loaded_from_elsewhere(site, pages):
     assert found == set()
 
 
-@pytest.mark.long(60)
+@pytest.mark.long(110)
 def test_no_page_scrolls_sideways(site, pages, tmp_path):
     with Chrome(need("chromium"), tmp_path / "profile") as chrome:
         for width in WIDTHS:

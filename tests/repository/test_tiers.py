@@ -9,8 +9,9 @@ from types import SimpleNamespace
 
 import pytest
 
-from tests import budget, changed, conftest, tiers
+from tests import budget, changed, conftest, tiers, turns
 from tests.conftest import dealt, order, seconds
+from tests.items import BACKUPS, NAMED, OTHERS, Item, taken
 
 FILES = sorted((tiers.ROOT / "tests").rglob("test_*.py"))
 
@@ -44,116 +45,48 @@ def test_what_the_safety_page_names_is_left_to_no_night():
     assert not named & nightly
 
 
-class Item:
-    """A collected test, as far as the tiers use it."""
-
-    def __init__(self, nodeid, mark=None):
-        self.nodeid, self.mark = nodeid, mark
-        self.name = nodeid.rpartition("::")[2]
-
-    def get_closest_marker(self, name):
-        return name == self.mark or None
-
-
-NAMED = [Item(f"tests/e2e/test_hold.py::test_recovery_is_complete_and_idempotent[{number}]") for number in range(9)]
-OTHERS = [Item(f"tests/e2e/test_x.py::test_nobody_names_me[{number}]") for number in range(2000)]
-ELSEWHERE = [
-    Item(f"{file}::test_nobody_names_me_either[{number}]")
-    for file in (
-        "tests/judge/test_judge.py",
-        "tests/systems/prometheus/test_alerts.py",
-        "tests/systems/linux/test_packetfilter.py",
-    )
-    for number in range(9)
-]
-"""Tests in folders without turns, in folders exempted from turns, and fast tests."""
-WHOLE = [Item(f"tests/e2e/test_not_run_here.py::test_nobody_names_me[{number}]") for number in range(30)]
-"""A test in a file that the page names as a whole."""
-
-
-BACKUPS = [Item(f"tests/systems/x/test_artefacts.py::test_a_backup[{number}]", "corpus") for number in range(10)]
-
-
 @pytest.fixture
 def unchanged(monkeypatch):
     """Simulate a commit without a change, because the real change would select tests without a turn."""
     monkeypatch.setattr(changed, "change", lambda: changed.Change([]))
 
 
-def taken(monkeypatch, items, number):
-    """Tests that CI selects at a run."""
-    monkeypatch.setattr(tiers, "number", lambda: number)
-    left = list(tiers.for_others(items))
-    assert len(set(left)) == len(left), "each is left out once"
-    return set(items) - set(left)
-
-
-def test_ci_takes_other_tests_at_each_run(monkeypatch, unchanged):
-    turns = tiers.TURNS["e2e"]
-    seen: list[set[Item]] = []
-    for number in range(100, 100 + turns):
-        now = taken(monkeypatch, [*NAMED, *OTHERS, *ELSEWHERE], number)
-        assert len(now & set(NAMED)) in (0, -(-9 // turns)), "its part of nine, rounded up, or its turn is at another run"
-        assert now >= set(ELSEWHERE)
-        assert 0.5 < len(now & set(OTHERS)) / (2000 / turns) < 1.6, "about its part"
-        assert now == taken(monkeypatch, [*NAMED, *OTHERS, *ELSEWHERE], number)
-        seen.append(now & set(OTHERS))
-    assert sum(map(len, seen)) == len(OTHERS), "nothing has two turns"
-    assert set().union(*seen) == set(OTHERS), "in so many runs everything had its turn"
-
-
-def test_the_tests_of_a_file_with_servers_of_its_own_have_their_turn_together(monkeypatch, unchanged):
-    turns = tiers.TURNS["systems"]
-    files = [[Item(f"tests/systems/x/test_{file}.py::test_{number}") for number in range(9)] for file in range(40)]
-    large = [Item(f"tests/systems/x/test_large.py::test_it[{number}]") for number in range(36)]
-    slow = [Item(f"tests/systems/mariadb/test_slow.py::test_{number}") for number in range(9)]
-    assert min(budget.total(large), budget.total(slow)) > tiers.LARGE_S > budget.total(files[0])
-    tests, alone, seen = [test for file in files for test in file], set(), set()
-    for number in range(100, 100 + turns):
-        now = taken(monkeypatch, [*tests, *large, *slow], number)
-        assert all(len(now.intersection(file)) in (0, 9) for file in files)
-        alone.add((len(now.intersection(large)), len(now.intersection(slow))))
-        seen |= now
-    assert seen == {*tests, *large, *slow}
-    for part, whole in zip(zip(*alone, strict=True), (large, slow), strict=True):
-        assert max(part) < len(whole), "a costly file is divided"
-
-
-def test_what_the_safety_page_names_has_its_turn_at_every_tenth_run(monkeypatch, unchanged):
-    times = [taken(monkeypatch, NAMED, number) for number in range(60, 60 + tiers.NAMED_TURNS * len(NAMED))]
-    having = [number % tiers.NAMED_TURNS for number, now in enumerate(times) if now]
-    assert (len(having), len(set(having))) == (len(NAMED), 1), "at one of ten runs, always the same of them"
-    assert set().union(*times) == set(NAMED), "each of its parameters has its turn"
+def config(**options):
+    """Settings of a run of pytest with these options."""
+    return SimpleNamespace(hook=SimpleNamespace(pytest_deselected=lambda items: None), getoption=options.get)
 
 
 def test_nightly_parameters_use_up_no_turns_of_their_test(monkeypatch, unchanged):
+    monkeypatch.setattr(turns, "MARGIN", 0.0)
     monkeypatch.setattr(tiers, "ALL", False)
     monkeypatch.setattr(tiers, "CI", True)
-    config = SimpleNamespace(hook=SimpleNamespace(pytest_deselected=lambda items: None))
     nightly = [Item(item.nodeid, "nightly") for item in NAMED[1:]]
-    for first in range(60, 60 + tiers.NAMED_TURNS * len(NAMED)):
+    for first in range(60, 60 + turns.NAMED_TURNS * len(NAMED)):
         counts = []
-        for number in range(first, first + tiers.NAMED_TURNS):
+        for number in range(first, first + turns.NAMED_TURNS):
             monkeypatch.setattr(tiers, "number", lambda number=number: number)
             items = [NAMED[0], *nightly]
-            left = tiers.leave_to_the_night(config, items)
+            left = tiers.leave_to_the_night(config(), items)
             assert left == len(NAMED) - len(items)
             counts.append(len(items))
-        assert sorted(counts) == [*[0] * (tiers.NAMED_TURNS - 1), 1], (
+        assert sorted(counts) == [*[0] * (turns.NAMED_TURNS - 1), 1], (
             "the one that is not nightly runs at one of any ten runs"
         )
 
 
-def test_a_file_that_the_safety_page_names_has_its_turn_within_ten_runs(monkeypatch, unchanged):
-    parts = [taken(monkeypatch, WHOLE, number) for number in range(40, 40 + tiers.NAMED_TURNS)]
-    assert sum(map(len, parts)) == len(WHOLE)
-    assert set().union(*parts) == set(WHOLE)
+def test_what_failed_is_repeated_although_the_turns_of_a_few_files_are_others(monkeypatch, unchanged):
+    monkeypatch.setattr(tiers, "ALL", False)
+    monkeypatch.setattr(tiers, "CI", True)
+    nightly = Item("tests/e2e/test_x.py::test_at_night", "nightly")
+    for options, number in (({"lf": True}, 1), ({"lf": False}, len(OTHERS) - len(taken(monkeypatch, OTHERS, 7)) + 1)):
+        items = [*OTHERS, nightly]
+        assert tiers.leave_to_the_night(config(**options), items) == number
+        assert nightly not in items
 
 
-def test_a_third_of_the_backups_of_a_file_has_its_turn_and_three_thirds_are_all(monkeypatch, unchanged):
-    thirds = [taken(monkeypatch, BACKUPS, number) for number in range(20, 23)]
-    assert {len(third) for third in thirds} == {4}
-    assert set().union(*thirds) == set(BACKUPS)
+def test_a_run_that_is_too_long_says_so(monkeypatch):
+    assert budget.told(2100.4).endswith(": 2100 s in all, of at most 2400 s")
+    assert "; raise divisors in tests/turns.py" in budget.told(budget.LIMIT_S + budget.OWN_S + 1)
 
 
 def test_the_fast_tier_is_always_taken_whole(monkeypatch, unchanged):
@@ -201,13 +134,12 @@ def test_each_test_of_a_large_change_has_its_turn_although_its_folder_takes_turn
     seen = [len(taken(monkeypatch, items, number)) for number in range(100, 140)]
     assert min(seen) > 30, "more than those that have their turn anyhow"
     left = list(tiers.without_turn(items))
-    assert any(tiers.chosen(item, tiers.TURNS["plan"]) for item in left), "another turn than the one that left them out"
-    named = Item("tests/e2e/test_hold.py::test_recovery_is_complete_and_idempotent")
-    turns = []
-    for number in range(2 * tiers.NAMED_TURNS):
+    assert any(tiers.chosen(item, turns.TURNS["plan"]) for item in left), "another turn than the one that left them out"
+    having = 0
+    for number in range(turns.NAMED_TURNS):
         monkeypatch.setattr(tiers, "number", lambda number=number: number)
-        turns += [number] if named in tiers.without_turn([named]) and tiers.chosen(named, tiers.NAMED_TURNS) else []
-    assert turns, "also for a test that the safety page names"
+        having += sum(tiers.chosen(item, turns.NAMED_TURNS) for item in tiers.without_turn(NAMED))
+    assert having, "also for a test that the safety page names"
 
 
 def test_changed_test_files_run_although_the_others_use_up_the_time(monkeypatch):
@@ -229,28 +161,28 @@ def numbered(monkeypatch):
     return said
 
 
-LONGEST = 52
+LONGEST = 55
 """Number of runs within which every turn must come."""
-PERIODS = sorted({*tiers.TURNS.values(), tiers.NAMED_TURNS, tiers.CORPUS_TURNS})
+PERIODS = sorted({*turns.TURNS.values(), turns.NAMED_TURNS, turns.CORPUS_TURNS})
 
 
 @pytest.mark.parametrize("step", [1, 2, 3, 4, 6, 8, 16])
 def test_every_turn_comes_also_where_ci_sees_only_some_of_the_commits(monkeypatch, numbered, step):
     numbers = []
-    for count in range(1000, 1000 + 100 * step, step):
+    for count in range(1000, 1000 + 110 * step, step):
         numbered["rev-list"] = str(count)
         numbers.append(tiers.number.__wrapped__())
-    for turns in PERIODS:
+    for every in PERIODS:
         for first in range(55):
-            assert {number % turns for number in numbers[first : first + LONGEST]} == {*range(turns)}
+            assert {number % every for number in numbers[first : first + LONGEST]} == {*range(every)}
             if step == 1:
-                assert {number % turns for number in numbers[first : first + turns + 1 - (-turns // 14)]} == {*range(turns)}
+                assert {number % every for number in numbers[first : first + every + 1 - (-every // 14)]} == {*range(every)}
     whole = list("abcdefghi")
-    having = [number for number in numbers if number % tiers.NAMED_TURNS == 0]
+    having = [number for number in numbers if number % turns.NAMED_TURNS == 0]
     seen = set()
     for number in having:
         monkeypatch.setattr(tiers, "number", lambda number=number: number)
-        seen.update(tiers.next_ones(whole, 1, "named", tiers.NAMED_TURNS))
+        seen.update(tiers.next_ones(whole, 1, "named", turns.NAMED_TURNS))
     assert seen == set(whole), "each parameter of a named test has its turn"
 
 
@@ -271,28 +203,6 @@ def test_a_shallow_clone_and_a_given_seed_take_turns_by_a_number_of_their_own(mo
     numbered["rev-parse"] = "false"
     monkeypatch.setenv("DRILLBOOK_SEED", "abc")
     assert number() == tiers.digest("abc")
-
-
-@pytest.mark.parametrize(
-    ("file", "folder"),
-    [
-        ("tests/e2e/test_hold.py", "e2e"),
-        ("tests/systems/postgres/test_actions.py", "systems"),
-        ("tests/systems/test_other_user.py", "systems"),
-        ("tests/repository/test_newcomer.py", "repository/test_newcomer.py"),
-        ("tests/repository/test_habits.py", None),
-        ("tests/systems/prometheus/test_alerts.py", "systems/prometheus"),
-        ("tests/plan/test_guard.py", "plan"),
-        ("tests/judge/test_judge.py", None),
-    ],
-)
-def test_the_nearest_folder_says_how_many_take_turns(file, folder):
-    assert (tiers.ROOT / file).is_file()
-    assert tiers.turns_of(file) == (tiers.TURNS[folder] if folder else 1)
-
-
-def test_each_file_and_folder_that_takes_turns_is_there():
-    assert all((tiers.ROOT / "tests" / place).exists() for place in tiers.TURNS)
 
 
 class Marked:

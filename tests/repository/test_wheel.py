@@ -183,6 +183,7 @@ def test_a_drill_that_needs_no_extra_runs_without_all_of_them(bare, tmp_path):
     assert (tmp_path / "touched").exists()
 
 
+@pytest.mark.long(45)
 def test_a_drill_is_added_to_a_project_that_is_there(program, tmp_path):
     run(tmp_path, program, "init")
     added = run(tmp_path, program, "init", "--with", "postgres-lost")

@@ -218,7 +218,7 @@ def test_an_account_that_cannot_have_a_watcher_is_refused_before_the_injection(s
     assert site.whole()
 
 
-@pytest.mark.long(60)
+@pytest.mark.long(110)
 def test_with_only_the_generated_sudoers_file_the_drill_passes_and_one_more_command_is_denied(site):
     site.as_user("ops", "    become: true\n    lease: {kind: watcher, boot: none}")
     refused = site.invoke("drill.sudoers", "site", check=False)

@@ -7,6 +7,7 @@ import subprocess
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 
+import pytest
 import yaml
 
 from drillbook.audit import content, records, suites
@@ -176,6 +177,7 @@ def looked(project, now):
     return bad, moments
 
 
+@pytest.mark.long(50)
 def test_all_agree_on_every_moment(tmp_path):
     book = Book(tmp_path)
     for name, text in TEXTS.items():
