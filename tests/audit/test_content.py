@@ -426,7 +426,7 @@ def test_what_nobody_broke_was_not_recovered(book):
     run.add(3.0, "phase.ended", phase="verify", status="done").end().close()
     audit = audited(book)
     assert audit.verdicts == {"passed": 1}
-    assert summary.headline(summary.service_rows(audit)) == "Fully proven: 0 of 2 services in lab."
+    assert summary.headline(summary.service_rows(audit)) == "Fully proven: 0 of 2 services in lab; 1 rehearsed only."
     assert [row.recovered for row in audit.coverage if row.service == "api"] == [0]
     assert next(one.shows for one in audit.controls if one.id == "A1.2").startswith("Nothing: ")
 

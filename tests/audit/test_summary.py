@@ -59,6 +59,8 @@ def test_a_service_is_good_only_when_the_newest_run_of_every_drill_passed(tmp_pa
     assert summary.headline(summary.service_rows(audited(book))) in page
     assert summary.headline([row]).startswith("Fully proven: 0 of 1 service in lab.")
     assert summary.headline([row, replace(row, environment="prod")]).startswith("Fully proven: 0 of 2 services.")
+    rehearsed = replace(row, state="passed", recovered=0)
+    assert summary.headline([rehearsed]) == "Fully proven: 0 of 1 service in lab; 1 rehearsed only."
 
 
 def test_a_drill_that_was_not_run_here_is_less_urgent_than_one_with_a_finding(tmp_path):

@@ -116,21 +116,28 @@ def _environment_note(audit: Audit, rows: Sequence[ServiceRow]) -> str:
 
 
 def headline(rows: Sequence[ServiceRow]) -> str:
-    """Return a sentence with two numbers: the services that are fully proven, and those that are only partly proven."""
+    """Return a sentence with the number of the services that are fully proven, of those that are only partly proven, and of those
+    that passed without a recovery from a fault."""
     good = sum(row.good for row in rows)
     if not rows:
         return "No service is known, so nothing is proven."
     places = {row.environment for row in rows}
     where = f" in {one_line(*places)}" if len(places) == 1 else ""
-    return f"{TITLES[Group.PROVEN]}: {good} of {count(len(rows), 'service')}{where}{_partly(rows, ' more' if good else '')}."
+    return f"{TITLES[Group.PROVEN]}: {good} of {count(len(rows), 'service')}{where}{_partly(rows, good)}{_rehearsed(rows)}."
 
 
-def _partly(rows: Sequence[ServiceRow], more: str) -> str:
+def _partly(rows: Sequence[ServiceRow], good: int) -> str:
     """Return a clause with the number of services that recovered, but are not fully proven. It is empty if there are none.
-    ``more``: word after their number."""
+    ``good``: number of services that are fully proven."""
     ranks = [row.rank for row in rows if row.rank in PARTLY]
     reasons = " or ".join(text for rank, text in PARTLY.items() if rank in ranks)
-    return f"; {len(ranks)}{more} recovered {reasons}" if ranks else ""
+    return f"; {len(ranks)}{' more' if good else ''} recovered {reasons}" if ranks else ""
+
+
+def _rehearsed(rows: Sequence[ServiceRow]) -> str:
+    """Return a clause with the number of services that no run recovered from a fault. It is empty if there are none."""
+    number = sum(row.rank is Group.REHEARSED for row in rows)
+    return f"; {number} {NAMES[Group.REHEARSED]}" if number else ""
 
 
 def tone(audit: Audit, rows: Sequence[ServiceRow]) -> str:

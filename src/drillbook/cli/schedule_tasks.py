@@ -60,7 +60,7 @@ def install(context: Context, inventory: str = "", systemd: bool = False, cron: 
     if systemd == cron:
         raise UsageError("choose either --systemd or --cron", hint="invoke schedule.install --systemd")
     if is_dry(context):
-        shown = [f"{path}:\n{text}" for path, text in timers.units(root, inventory).items()]
+        shown = [f"{path}:\n{text}" for path, text in timers.units(root, inventory).items()] + [timers.LINGER]
         return dry_run.tell(*(shown if systemd else [timers.cron_line(root, inventory)]))
     lines = timers.install_systemd(root, inventory) if systemd else timers.install_cron(root, inventory)
     return _say(lines)

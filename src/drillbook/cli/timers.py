@@ -25,6 +25,8 @@ missed, because the window may lie between two calls.
 
 OWN_SCHEDULER = f"call `invoke schedule.run --inventory NAME` every {EVERY_MIN} minutes from your own scheduler"
 """Hint for a machine on which neither cron nor systemd can be used."""
+LINGER = "to keep the timer running while you are logged out: loginctl enable-linger"
+"""Next step after the installation of a timer of systemd. Source: loginctl(1)."""
 _WORD = re.compile(r"[A-Za-z0-9_-]{1,60}")
 
 
@@ -133,7 +135,7 @@ def install_systemd(root: Path, inventory: str) -> list[str]:
         raise
     files = [f"written: {path}" for path in written]
     files += [line for old in _stems(root, inventory) if old.name == family(root) for line in _remove_unit(old)]
-    return [*files, f"started: {timer}", "to keep the timer running while you are logged out: loginctl enable-linger"]
+    return [*files, f"started: {timer}", LINGER]
 
 
 def _put_back(before: dict[Path, bytes | None]) -> None:
