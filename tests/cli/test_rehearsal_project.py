@@ -255,6 +255,17 @@ def lab():
     control.down(folder)
 
 
+def dump(lab, path, *options):
+    """Dump of the lab's database, as a nightly job takes it."""
+    password = Path(str(control.lookup(lab, "secrets.pg_admin"))).read_text()
+    connection = f"host=127.0.0.1 port={control.lookup(lab, 'postgres.db-1')} user=postgres dbname=dpa"
+    subprocess.run(
+        [database.binaries() / "pg_dump", "-Fc", f"--file={path}", "-d", connection, *options],
+        check=True,
+        env={**os.environ, "PGPASSWORD": password},
+    )
+
+
 def test_a_dump_of_a_database_is_rehearsed_over_ssh_by_two_commands(tmp_path, lab):
     """The hosts are two hosts of the lab, named in ~/.ssh/config as in a team's setup."""
     home, dumps = tmp_path / "home", tmp_path / "dumps"
@@ -267,13 +278,7 @@ def test_a_dump_of_a_database_is_rehearsed_over_ssh_by_two_commands(tmp_path, la
             for name in ("db-1", "db-2")
         )
     )
-    password = Path(str(control.lookup(lab, "secrets.pg_admin"))).read_text()
-    connection = f"host=127.0.0.1 port={control.lookup(lab, 'postgres.db-1')} user=postgres dbname=dpa"
-    subprocess.run(
-        [database.binaries() / "pg_dump", "-Fc", f"--file={dumps}/dpa.dump", "-d", connection],
-        check=True,
-        env={**os.environ, "PGPASSWORD": password},
-    )
+    dump(lab, dumps / "dpa.dump")
     environment = {**os.environ, "HOME": str(home)}
 
     def run(folder, *argv):
@@ -312,6 +317,13 @@ def test_a_dump_of_a_database_is_rehearsed_over_ssh_by_two_commands(tmp_path, la
     assert "How much would be lost now" in losses
     assert "by the newest order in the copy" in losses, "both losses are side by side"
     assert "created_at" in losses.replace("\\", "")
+    dump(lab, dumps / "dpa.dump", "--exclude-table-data=documents")
+    done = run(folder, "drill", "rehearse", "--inventory", "rehearsal")
+    assert done.returncode == 1, done.stdout + done.stderr
+    said = " ".join(done.stdout.split())
+    assert "critical backup-incomplete: " in said
+    assert "only the definitions of 1 table: public.documents" in said
+    assert "name the tables and the reason in `backups.nightly.without_data` (inventory/rehearsal.yml:" in said
 
 
 @pytest.fixture

@@ -19,6 +19,14 @@ from tests.systems.postgres.site import AS_NOBODY, Cluster, Site
 PLAIN = ("gzip", "zstd", "lz4", "bzip2", "xz")
 DEBIAN_17 = Path("/usr/lib/postgresql/17/bin")
 """Programs whose archives may be compressed by zstd and lz4."""
+EXCLUDED = (
+    "--exclude-table-data=orders",
+    "--exclude-table-data=parts",
+    "--exclude-table-data=parts_1",
+    '--exclude-table-data="Odd Schema".*',
+    "--no-unlogged-table-data",
+)
+"""Options for a dump without the rows of some tables."""
 EXTENSIONS = ("CREATE EXTENSION pg_trgm", "CREATE EXTENSION hstore", "CREATE TABLE tagged (id int, tags hstore)")
 MORE = (
     "INSERT INTO tagged VALUES (1, 'a=>1')",
@@ -142,6 +150,8 @@ class Shelf:
         kind, _, rest = name.partition(".")
         if kind == "directory":
             return self.source.folder_dump(name, f"--compress={rest}")
+        if name == "excluded.directory":
+            return self.source.folder_dump(name, *EXCLUDED)
         if kind == "custom" and rest not in ("gzip", "none", "zstd", "lz4"):
             path.write_bytes(packed(self.take("custom.none").read_bytes(), rest.removeprefix("none.")))
         elif rest in PLAIN and kind in ("plain", "cluster", "tar"):
@@ -159,6 +169,7 @@ class Shelf:
             "inserts": ("--inserts",),
             "schema": ("--schema-only", f"--format={rest or 'plain'}"),
             "rows": ("--data-only", f"--format={rest or 'plain'}"),
+            "excluded": (*EXCLUDED, f"--format={rest}"),
         }
         if kind in options:
             return self.source.dump(*options[kind])

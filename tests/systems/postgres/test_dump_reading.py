@@ -111,6 +111,34 @@ def test_rows_that_are_cut_are_a_problem_with_the_name_of_their_table(tmp_path, 
     assert reading(tmp_path, damage(DUMP)).problems == (problem,)
 
 
+def test_a_table_without_an_entry_of_rows_is_named(tmp_path):
+    entry = DUMP[DUMP.index("--\n-- Data for Name") : DUMP.index("SET later")]
+    assert reading(tmp_path, DUMP).without_data == ()
+    assert reading(tmp_path, DUMP.replace(entry, "")).without_data == ("public.words",)
+    emptied = DUMP.replace("one\t1\ntwo\\nlines\t2\n-- PostgreSQL database dump complete\t3\n", "")
+    assert reading(tmp_path, emptied).without_data == (), "an empty table has an entry without a row"
+    inserts = DUMP.replace(entry, entry[: entry.index("COPY")] + "INSERT INTO public.words VALUES ('one', 1);\n")
+    assert reading(tmp_path, inserts).without_data == ()
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "unlogged"),
+    [
+        (");\n\nALTER TABLE", ")\nPARTITION BY RANGE (n);\n\nALTER TABLE", ()),
+        ("Type: TABLE; ", "Type: FOREIGN TABLE; ", ()),
+        ("CREATE TABLE", "CREATE VIEW", ()),
+        ("CREATE TABLE", "CREATE UNLOGGED TABLE", ("public.words",)),
+        ("version 16.4\n", "version 16.4\n-- Dumped by pg_dump version 9.6.24\n", ()),
+    ],
+)
+def test_a_table_that_never_has_rows_in_a_dump_is_not_named(tmp_path, old, new, unlogged):
+    entry = DUMP[DUMP.index("--\n-- Data for Name") : DUMP.index("SET later")]
+    text = DUMP.replace(entry, "")
+    assert old in text
+    found = reading(tmp_path, text.replace(old, new))
+    assert (found.without_data, found.unlogged) == ((), unlogged)
+
+
 def test_a_dump_without_its_last_line_did_not_end(tmp_path):
     cut = DUMP[: DUMP.rindex("--\n-- PostgreSQL database dump complete")]
     assert reading(tmp_path, cut).ended == "none"

@@ -186,6 +186,41 @@ def test_a_function_with_the_text_of_a_dump_misleads_nobody(shelf, tmp_path):
     assert (result.findings, result.facts["rows_by_table"]["public.wide"]) == ((), 20000)
 
 
+@pytest.mark.parametrize("form", ["custom", "directory", "tar", "plain"])
+def test_tables_whose_rows_the_dump_leaves_out_are_named(shelf, tmp_path, form):
+    """Views, sequences, foreign and partitioned tables never have rows in a dump, and are not named."""
+    shelf.source.cluster.sql(
+        "CREATE FOREIGN DATA WRAPPER far; CREATE SERVER there FOREIGN DATA WRAPPER far",
+        "CREATE FOREIGN TABLE foreign_orders (id int) SERVER there; CREATE VIEW shown AS SELECT id FROM orders",
+    )
+    dumps.copied(shelf.take(f"excluded.{form}"), tmp_path)
+    shelf.source.cluster.sql("DROP VIEW shown; DROP FOREIGN DATA WRAPPER far CASCADE")
+    lacking = ['Odd Schema.Table "x".%s', "public.orders", "public.parts_1"]
+    result = checked(shelf, tmp_path)
+    (found,) = result.findings
+    assert (found.code, found.measured) == (
+        "backup-incomplete",
+        f"only the definitions of 3 tables: {', '.join(lacking)}",
+    )
+    assert "`backups.nightly.without_data`" in found.remedy
+    assert result.facts["without_data"] == lacking
+    assert "the rows of unlogged tables: public.unlogged" in str(result.not_covered)
+    some = checked(shelf, tmp_path, without_data={"public.*": "rebuilt from the archive"})
+    assert [found.measured for found in some.findings] == [f"only the definitions of 1 table: {lacking[0]}"]
+    every = checked(shelf, tmp_path, without_data={"public.*": "rebuilt from the archive", lacking[0]: "a log"})
+    assert (every.findings, every.facts["without_data"]) == ((), lacking)
+    unseen = str(every.not_covered)
+    assert "the rows of public.orders, which are not in the dump (rebuilt from the archive)" in unseen
+    assert f"the rows of {lacking[0]}, which are not in the dump (a log)" in unseen
+
+
+def test_a_table_that_the_dump_lacks_as_a_whole_cannot_be_noticed(shelf, tmp_path):
+    (tmp_path / "shop.dump").write_bytes(shelf.source.dump("--format=custom", "--exclude-table=orders"))
+    result = checked(shelf, tmp_path)
+    assert result.findings == ()
+    assert "tables that are missing in the dump together with their definitions" in str(result.not_covered)
+
+
 def test_the_list_knows_folders_and_leaves_roles_out(shelf, tmp_path):
     dumps.copied(shelf.take("directory.gzip"), tmp_path)
     dumps.copied(shelf.take("custom.gzip"), tmp_path)

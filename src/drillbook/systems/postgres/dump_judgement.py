@@ -5,10 +5,13 @@ that the check did not cover.
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from fnmatch import fnmatchcase
 
 from drillbook.errors import CouldNotVerify
 from drillbook.findings import Finding, finding
+from drillbook.language.lists import listed
 from drillbook.sdk.backup_source import Checked
 from drillbook.systems.postgres.dump_outline import Outline, outline_of
 from drillbook.systems.postgres.dump_reading import Form, Reading
@@ -31,6 +34,13 @@ MAKE_GLOBALS = (
 """Remedy when no file of roles exists."""
 
 
+WHOLE_TABLES = (
+    "tables that are missing in the dump together with their definitions, such as by `--exclude-table`: only a comparison of "
+    "the restored copy with the service shows this"
+)
+"""Problem that no check of a dump alone can detect."""
+
+
 @dataclass(frozen=True, slots=True)
 class Judgement:
     """Findings about one dump, made from the results of reading it."""
@@ -42,6 +52,10 @@ class Judgement:
     """Name of the database that the dump must contain, or an empty text when the name is unknown."""
     setting: str = "`bin`"
     """Name of a field of the inventory. This field sets the folder of pg_restore, the program that has read the dump."""
+    accepted: Mapping[str, str] = field(default_factory=dict)
+    """Patterns of the tables whose rows may be missing in the dump. The value of each entry is the reason."""
+    accepting: str = "`without_data`"
+    """Name of the field of the inventory that contains ``accepted``."""
 
     def without_content(self) -> Checked:
         """Return the result for an empty file, or for a folder without a table of contents."""
@@ -62,10 +76,11 @@ class Judgement:
         outline = outline_of(reading.sql)
         problem = self.damage(reading) or self._emptiness(reading)
         problems = [problem] if problem else [*self.of_another(outline), *self._incomplete(outline, roles, absent)]
+        problems += [] if problem else self._without_data(reading)
         return Checked(
             tuple(problems),
             ("every byte was decoded", "every row has the columns of its table", "the dump is complete to its end"),
-            tuple(self._not_covered(outline, compression, roles)),
+            (*self._not_covered(outline, compression, roles), *self._not_dumped(reading)),
             {
                 "format": self.form.format,
                 "compression": compression,
@@ -74,6 +89,7 @@ class Judgement:
                 "tables": reading.tables,
                 "rows": sum(reading.rows.values()) + reading.inserts,
                 "rows_by_table": dict(sorted(reading.rows.items())[:MOST_NAMED]),
+                "without_data": list(reading.without_data[:MOST_NAMED]),
                 "roles": list(outline.roles),
                 "extensions": list(outline.extensions),
                 # pg_restore writes the preamble of an archive, by its own version
@@ -147,6 +163,34 @@ class Judgement:
             remedy = MAKE_GLOBALS if absent else ""
             problems.append(self._finding("backup-incomplete", "all roles that the dump names", measured, remedy=remedy))
         return problems
+
+    def _accepted(self, table: str) -> str:
+        """Return the reason why the dump may lack the rows of ``table``. The result is empty if no reason is given."""
+        return next((why for name, why in self.accepted.items() if name == table or fnmatchcase(table, name)), "")
+
+    def _without_data(self, reading: Reading) -> list[Finding]:
+        """Return a finding if the dump lacks the rows of tables that ``accepted`` does not name."""
+        lacking = [name for name in reading.without_data if not self._accepted(name)]
+        if not lacking:
+            return []
+        tables = "1 table" if len(lacking) == 1 else f"{len(lacking)} tables"
+        measured = f"only the definitions of {tables}: {listed(lacking, 10)}"
+        remedy = (
+            "Find out which option of the backup job leaves these rows out, such as `--exclude-table-data`, and remove it. If "
+            f"nobody needs these rows after a restore, name the tables and the reason in {self.accepting}."
+        )
+        return [self._finding("backup-incomplete", "the rows of each table", measured, remedy=remedy)]
+
+    def _not_dumped(self, reading: Reading) -> list[str]:
+        """Return texts about rows that the dump lacks for a known reason, and about tables that it may lack unnoticed."""
+        texts = [
+            f"the rows of {name}, which are not in the dump ({why})"
+            for name in reading.without_data[:MOST_NAMED]
+            if (why := self._accepted(name))
+        ]
+        if reading.unlogged:
+            texts.append(f"the rows of unlogged tables: {listed(reading.unlogged, 10)}")
+        return [*texts, WHOLE_TABLES]
 
     def _not_covered(self, outline: Outline, compression: str, roles: tuple[str, ...] | None) -> list[str]:
         texts = ["whether the dump can be restored: `backup.restore` into a sandbox shows this"]

@@ -93,6 +93,10 @@ function columns_of(line,  n) {
   n = gsub(/,/, ",", line)
   return n + 1
 }
+function relation(line) {
+  sub(/^-- (Data for )?Name: /, "", line); sub(/; Owner: .*$/, "", line); sub(/; Type: TABLE DATA; /, "; Type: TABLE; ", line)
+  return line
+}
 BEGIN { FS = "\t"; ended = "none"; top = 1 }
 !copying && /^\\connect / { joined = NR }
 !copying && /^-- PostgreSQL database dump\r?$/ && joined && NR - joined < 5 { top = 1 }
@@ -109,12 +113,16 @@ copying { rows++; before = $0; next }
   next
 }
 /^-- (Data for )?Name: / {
-  named = 0
-  if (/; Type: TABLE; Schema: /) tables++
-  if (/; Type: TABLE DATA; Schema: /) { data++; named = 1 }
+  named = 0; defined = ""
+  if (/; Type: TABLE; Schema: /) { tables++; defined = relation($0) }
+  if (/; Type: TABLE DATA; Schema: /) { data++; named = 1; delete lacking[relation($0)] }
   if (/; Type: BLOBS?;/) objects++
   next
 }
+/^CREATE TABLE / && defined != "" { lacking[defined] = "lacking"; next }
+/^CREATE UNLOGGED TABLE / && defined != "" { lacking[defined] = "unlogged"; next }
+/^PARTITION BY / && defined != "" { delete lacking[defined]; next }
+/^-- Dumped by pg_dump version [0-9]\./ { old = 1 }
 /^INSERT INTO / { inserts++; next }
 /^-- PostgreSQL database cluster dump$/ { cluster = 1; ended = "none"; print "sql " $0 }
 /^-- PostgreSQL database dump$/ { if (!cluster) ended = "none" }
@@ -127,6 +135,12 @@ END {
   if (copying) bad("the rows of " table " do not end")
   print "counts " tables + 0 " " data + 0 " " inserts + 0 " " objects + 0
   print "ended " ended
+  if (old) exit
+  for (word in lacking) {
+    kind = lacking[word]; schema = word
+    sub(/; Type: TABLE; Schema: .*$/, "", word); sub(/^.*; Type: TABLE; Schema: /, "", schema)
+    print kind " " schema "." word
+  }
 }
 """
 _GREP = (
@@ -141,6 +155,8 @@ To read only these lines takes a tenth of the time of a restore.
 _DECODING = re.compile(
     r"could not read|could not uncompress|unexpected end|corrupt|invalid|not a valid archive|end of file|decompress|too short"
 )
+_ANSWERS = ("sql", "rows", "bad", "counts", "ended", "lacking", "unlogged")
+"""Kinds of the lines that awk prints about the content of a dump."""
 ARCHIVES = ("custom", "tar", "directory")
 """Formats of dumps that pg_restore reads."""
 
@@ -205,6 +221,14 @@ class Reading:
     """Names of the settings at the beginning of a plain dump. If the beginning also has psql's command ``restrict``, the
     list contains the word `restrict`, although this is no setting.
     """
+    without_data: tuple[str, ...] = ()
+    """Tables of which the dump has the definition, but no entry for data, such as after `--exclude-table-data`. Names are
+    without SQL quotes, such as ``public.orders``.
+
+    Unlogged and partitioned tables are left out. The list is empty for a dump of pg_dump 9, which defines some views as tables.
+    """
+    unlogged: tuple[str, ...] = ()
+    """Unlogged tables without an entry for data."""
 
 
 UNREAD = Reading((), {}, 0, 0, 0, 0, "none", (), 0, 1, "")
@@ -282,7 +306,7 @@ def outline(host: Host, path: str, form: Form, pg_restore: str, deadline: Deadli
 
 def _parsed(text: str, said: str) -> Reading:
     lines = [line.split(" ", 1) for line in text.split("\n") if " " in line]
-    of = {kind: [rest for word, rest in lines if word == kind] for kind in ("sql", "rows", "bad", "counts", "ended")}
+    of = {kind: [rest for word, rest in lines if word == kind] for kind in _ANSWERS}
     status = {word: int(rest) for word, rest in lines if word in ("unpacker", "pg_restore")}
     if not of["counts"] or not of["ended"]:
         raise CouldNotVerify(f"the dump was not read to its end: {said or 'awk gave no answer'}")
@@ -303,6 +327,8 @@ def _parsed(text: str, said: str) -> Reading:
         pg_restore=status.get("pg_restore", 0),
         said=said,
         preamble=_preamble(lines),
+        without_data=tuple(sorted(printable(name, limit=300) for name in of["lacking"])),
+        unlogged=tuple(sorted(printable(name, limit=300) for name in of["unlogged"])),
     )
 
 

@@ -182,3 +182,9 @@ def contradiction(start: datetime) -> str:
         f"the dump's own record says that it began later, at {stamp(start)}, so this record is not used (the dump comes from another "
         "time zone, or the time of its file was changed)"
     )
+
+
+def folder(name: str, files: Sequence[StoredFile]) -> StoredFile:
+    """Return a dump in directory format as one entry with its total size and its newest modification time."""
+    last = max(files, key=lambda file: file.modified)
+    return StoredFile(name, sum(file.bytes or 0 for file in files), last.modified, last.basis)

@@ -22,6 +22,7 @@ from drillbook.sdk.backup import UNKNOWN_S, began_too_long_ago
 from drillbook.sdk.backup_files import FileBackups, moment_in
 from drillbook.sdk.backup_places import BEGINNINGS_NEED, HostFolder, Prefix, StoredFile
 from drillbook.sdk.backup_source import Backup, Checked, need_one, need_programs, stamp
+from drillbook.sdk.expected_differences import Reasons
 from drillbook.sdk.host import Host, printable
 from drillbook.sdk.in_place import InPlace
 from drillbook.sdk.manual_restore import Block, ManualRestore
@@ -65,6 +66,11 @@ class PgDumpSource(FileBackups):
         description="Shell pattern of the files that `pg_dumpall --globals-only` wrote. They are in the same location as the "
         "dumps. With each dump, the file whose time is nearest to that of the dump is restored.",
     )
+    without_data: Reasons = Field(
+        default_factory=dict,
+        description="Tables whose rows the backup job leaves out on purpose, such as by `--exclude-table-data`, each with the "
+        "reason. Each name has its schema, such as `public.log`; `*` stands for any text. Other tables without rows are a finding.",
+    )
     bin: str = Field(default="", description="Folder of pg_restore on the source's host; empty: search PATH.")
     jobs: int = Field(
         default=2,
@@ -96,7 +102,7 @@ class PgDumpSource(FileBackups):
                 folders.setdefault(str(path.parent), []).append(file)
             elif not self._is_globals(file):
                 single.append(file)
-        dumps = [*single, *(_folder(name, files) for name, files in folders.items())]
+        dumps = [*single, *(dump_start.folder(name, files) for name, files in folders.items())]
         matched = self.matching(dumps)
         begun = dump_start.heads(ctx, self.place(ctx), [file.name for file in matched], folders)
         newest_first = sorted(matched, key=self._moment, reverse=True)
@@ -212,7 +218,8 @@ class PgDumpSource(FileBackups):
             self.roles_brought(ctx, backup, ctx.host, folder) as roles,
         ):
             form = dump_reading.form_of(ctx.host, path, ctx.deadline)
-            judgement = Judgement(backup.id, ctx.host.name, form, self.expected(ctx), self.setting("bin"))
+            accepted = (self.without_data, self.setting("without_data"))
+            judgement = Judgement(backup.id, ctx.host.name, form, self.expected(ctx), self.setting("bin"), *accepted)
             if form.format in ("empty", "unfinished"):
                 return judgement.without_content()
             program = self._pg_restore
@@ -386,9 +393,3 @@ class PgDumpSource(FileBackups):
             tools = Tools.of(ctx, service, ctx.host)
             self._need_reader(ctx, ctx, tools.path("pg_restore"), tools)
         self.need_here(ctx)
-
-
-def _folder(name: str, files: list[StoredFile]) -> StoredFile:
-    """Return a dump in directory format as one entry with its total size and its newest modification time."""
-    last = max(files, key=lambda file: file.modified)
-    return StoredFile(name, sum(file.bytes or 0 for file in files), last.modified, last.basis)
