@@ -284,9 +284,14 @@ class NotReady(DrillbookError):
 
 
 class Locked(NotReady):
-    """Another run holds the lock of a service."""
+    """Another run holds the lock of a service. ``run``: id of this run. ``controller``: identity of its controller process."""
 
     code = "locked"
+
+    def __init__(self, message: str, *, hint: str = "", run: str = "", controller: str = "") -> None:
+        """Store the message, the hint, and the holder of the lock."""
+        super().__init__(message, hint=hint)
+        self.run, self.controller = run, controller
 
 
 class Fenced(DrillbookError):

@@ -106,7 +106,7 @@ def test_who_holds_a_target_keeps_others_off_until_it_ends(place):
     assert second.others() == first.others()
     assert first.end() == ({}, {})
     assert {event.host for event in place.events(first, "lock.released")} == {"a", "b"}
-    assert second.others() == []
+    assert second.others() == {}
     second.take()
 
 
@@ -155,7 +155,7 @@ def test_a_recovery_leaves_out_a_host_that_is_away_and_releases_its_lock_when_it
     assert {event.host for event in place.events(again, "lock.failed")} == {"b"}
     place.away.clear()
     assert again.end() == ({}, {})
-    assert place.hold("run-2").others() == []
+    assert place.hold("run-2").others() == {}
 
 
 def test_a_lenient_recovery_is_refused_all_the_same_where_somebody_else_is_at_work(place):
@@ -297,7 +297,7 @@ def test_what_could_not_be_undone_stays_armed_and_the_rest_ends(place):
     assert (set(logs), failed) == ({"b"}, {})
     state = Lease(place.hosts["a"], "run-1", 20).state(deadline=soon())
     assert (state.armed, state.reverted) == ((7,), False)
-    assert place.hold("run-2").others() == [], "its lock is given back all the same"
+    assert place.hold("run-2").others() == {}, "its lock is given back all the same"
     assert hold.end() == ({}, {}), "nothing happens a second time"
     Lease(place.hosts["a"], "run-1", 20).end(deadline=soon())
 
@@ -423,7 +423,7 @@ def test_two_names_of_one_machine_share_a_lock_of_the_same_run(place):
     with pytest.raises(Locked):
         place.hold("run-2").take()
     assert hold.end() == ({}, {})
-    assert place.hold("run-2").others() == []
+    assert place.hold("run-2").others() == {}
 
 
 def test_a_lock_that_could_not_be_taken_over_and_belongs_to_another_run_now_stays(place):

@@ -168,7 +168,7 @@ def test_a_lock_that_its_holder_did_not_renew_is_nobodys(place):
     lock.take(Owner(run="run-9"), deadline=soon())
     assert any("run-9" in one for one in place.hold("run-1").others())
     until(lambda: not lock.state(deadline=soon()).held)
-    assert place.hold("run-1").others() == []
+    assert place.hold("run-1").others() == {}
 
 
 def test_a_lock_is_told_with_what_it_protects_and_whose_it_was(place):
@@ -379,7 +379,7 @@ def test_a_host_that_is_away_at_the_end_for_a_while_is_given_back_once_it_answer
     logs, failed = hold.end(keep=[], reach=Deadline.after(60))
     back.join()
     assert (set(logs), failed) == ({"a"}, {})
-    assert place.hold("run-2").others() == []
+    assert place.hold("run-2").others() == {}
     assert Lease(place.hosts["a"], "run-1", 20).state(deadline=soon()) is None
 
 

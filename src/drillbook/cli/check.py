@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import tempfile
 import time
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from functools import partial
@@ -15,7 +15,7 @@ from types import MappingProxyType
 from typing import Any
 
 from drillbook.cli import access, run_identity
-from drillbook.engine import readiness
+from drillbook.engine import lock_holder, readiness
 from drillbook.engine.leases import Owner
 from drillbook.engine.liveness import controller
 from drillbook.engine.locks_and_leases import Hold
@@ -203,16 +203,17 @@ class _Checker(Preparation):
 
     def _free(self) -> None:
         try:
-            held = self.stage.hold.others() if self.stage.hold and not self.unreachable else []
+            held = self.stage.hold.others() if self.stage.hold and not self.unreachable else {}
         except (DrillbookError, TimeoutError) as error:
             self._end("refused", f"the locks cannot be read: {error}")
             return
-        if held:
-            self._end(
-                "refused",
-                "another run is in progress",
-                [finding("locked", title=self.plan.service, measured=lock) for lock in held],
-            )
+        folders = tuple(self.stage.runs()) if held else ()
+        known = {problem.title for problem in self.refusals}
+        problems = [lock_holder.refusal(lock, owner, self.plan.service, folders) for lock, owner in held.items()]
+        problems = [problem for problem in problems if problem.title not in known]
+        if problems:
+            locked = any(problem.code == "locked" for problem in problems)
+            self._end("refused", f"another run is {'in progress' if locked else 'unfinished'}", problems)
 
     def _sample(self) -> None:
         if wrong := readiness.of_probes(self.stage):
@@ -266,13 +267,15 @@ def check(
     recorded: Recorded = lambda: (),
     *,
     missing: Mapping[str, MissingExtra] = MappingProxyType({}),
+    runs: Callable[[], Iterable[Path]] = lambda: (),
 ) -> Check:
     """Check the plan ``whole`` on its hosts. ``observer`` receives the events of the check.
 
     ``refusals``: reasons to refuse the drill that are known before a host is contacted. ``left_out``: untrusted
     commands, secrets and tools. Steps with untrusted commands are skipped. If a secret or a tool is untrusted, no host
     is contacted. ``recorded``: function that returns the commands that an earlier run executed by sudo. Each entry of its
-    result holds a host, an account and a command. ``missing``: errors about extras that are not installed.
+    result holds a host, an account and a command. ``missing``: errors about extras that are not installed. ``runs``: function
+    that returns the folders of the project's runs.
 
     Raises UsageError when a secret also appears in plain text in the plan.
     """
@@ -287,6 +290,7 @@ def check(
         try:
             journal.append(CheckStarted(drill=plan.drill))
             stage = _stage(plan, journal, hosts, redactor, recorded)
+            stage.runs = runs
             told = partial(_Checker, doubts=doubts, notes=notes)
             told(stage, hosts.open, refusals=refusals, silent=silent, unusable=unusable).check()
         finally:

@@ -139,7 +139,7 @@ class Orchestrator:
         traced = (suite or run_id) if export.endpoint() else ""
         stage = Stage(plan, journal, hosts.get, folder, run, redactor, traced=traced, hold=hold, vouchers=self._vouchers)
         stage.earlier, stage.drilled = self._earlier(plan, folder)
-        stage.recorded = partial(sudoers.of_last_run, self.project, plan)
+        stage.runs, stage.recorded = self.project.runs, partial(sudoers.of_last_run, self.project, plan)
         with self.held.back(stop):
             try:
                 with watching(stop, folder, self.project.reports, journal=journal):

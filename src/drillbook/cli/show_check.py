@@ -60,7 +60,9 @@ def show(project: Project, name: str, inventory_name: str, *, as_json: bool = Fa
         items, missing = trust.of_plan(plan), needed_extras.lacking([plan], project.root)
         recorded = partial(sudoers.of_last_run, project, plan)
         observer = ignore if as_json else Progress(out)
-        checked = check.check(plan, observer, orchestrator.allowed(plan)[0], items, recorded, missing=missing)
+        checked = check.check(
+            plan, observer, orchestrator.allowed(plan)[0], items, recorded, missing=missing, runs=project.runs
+        )
         checked = replace(checked, notes=(*checked.notes, *_of_timer(project)))
         status = max(status, checked.exit)
         rows.append(_data(plan.drill, checked, items))

@@ -211,13 +211,13 @@ class Hold:
             grip.lease = Lease(grip.reached(self.open_host), self.owner.run, self.lease_s)
         return grip.lease
 
-    def others(self) -> list[str]:
-        """Describe the locks that other runs hold, without taking a lock. Raises HostError when a host cannot be used."""
-        held = []
+    def others(self) -> dict[str, Owner]:
+        """Return descriptions of the locks that other runs hold. Takes no lock. Raises HostError when a host cannot be used."""
+        held = {}
         for named in self._locks:
             state = self._named(named).state(deadline=Deadline.after(ANSWER_S))
             if state is not None and state.held:
-                held.append(f"{named.host}: {named.title} is locked by {state.owner}")
+                held[f"{named.host}: {named.title} is locked by {state.owner}"] = state.owner
         return held
 
     def ready(self) -> None:

@@ -11,8 +11,9 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 
-from drillbook.engine import readiness
+from drillbook.engine import lock_holder, readiness
 from drillbook.engine.abort_conditions import Watch
+from drillbook.engine.leases import Owner
 from drillbook.engine.probing import Probes, Track
 from drillbook.engine.step_context import Stage
 from drillbook.engine.steps import carry_out, groups
@@ -128,11 +129,9 @@ class Preparation:
         try:
             self.stage.hold.take()
         except Locked as error:
-            self._end(
-                "refused",
-                error.message,
-                [finding("locked", title=self.plan.service, measured=error.message, remedy=error.hint)],
-            )
+            holder = Owner(run=error.run, controller=error.controller)
+            refusal = lock_holder.refusal(error.message, holder, self.plan.service, self.stage.runs(), error.hint)
+            self._end("refused", refusal.measured, [refusal])
         except (DrillbookError, TimeoutError) as error:
             message, unread = message_of(error), isinstance(error, CouldNotVerify)
             self._end(

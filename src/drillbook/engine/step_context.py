@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -90,6 +90,8 @@ class Stage:
     """
     drilled: Callable[[datetime], str] = field(default=lambda at: "")
     """Function that returns the name of an earlier drill which took backups of the same service and ran at a given time."""
+    runs: Callable[[], Iterable[Path]] = field(default=lambda: ())
+    """Function that returns the folders of the project's runs."""
     recorded: Callable[[], Sequence[tuple[str, str, tuple[str, ...]]]] = field(default=lambda: ())
     """Function that returns commands: those that were started through sudo in the newest passed run of the same plan.
 

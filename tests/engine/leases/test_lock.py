@@ -350,10 +350,10 @@ def test_one_thing_under_two_names_is_locked_once(here, scratch, tmp_path):
         first.take()
         with pytest.raises(Locked, match=r"frontend \(unit-api\) is locked by run run-1 "):
             second.take()
-        assert second.others() == [f"web: frontend (unit-api) is locked by {owner('run-1')}"]
+        assert list(second.others()) == [f"web: frontend (unit-api) is locked by {owner('run-1')}"]
         first.end()
         second.take()
-        assert first.others() == [f"app-1: api (unit-api) is locked by {owner('run-2')}"]
+        assert list(first.others()) == [f"app-1: api (unit-api) is locked by {owner('run-2')}"]
     finally:
         first.end()
         second.end()

@@ -136,6 +136,8 @@ class Lock:
                 f"{self.host.name}: {self.title} is locked by {state.owner}; the lock was taken {state.since_s} s ago, and "
                 f"expires in {state.left_s} s unless it is renewed",
                 hint=f"wait until that run has ended, or stop it with `invoke drill.stop {one_line(state.owner.run)}`",
+                run=state.owner.run,
+                controller=state.owner.controller,
             )
         token = _number(self.host, lines[0].removeprefix("taken "))
         return Held(self.name, token, _owner(lines[1]) if len(lines) > 1 else None)
