@@ -10,6 +10,7 @@ import psycopg
 import pytest
 
 from drillbook.errors import CouldNotVerify, NotReady
+from drillbook.systems.postgres import reader_version
 from drillbook.systems.postgres.programs import Tools
 from drillbook.systems.postgres.service import Admin
 from drillbook.systems.postgres.source import PgDumpSource
@@ -97,6 +98,28 @@ def test_a_pg_restore_that_is_newer_than_the_sandbox_is_refused_before_and_is_no
         r"server of the restore has version 15 and does not know transaction_timeout, which pg_restore of version \d+ sets",
         services.pop,
     )
+
+
+def test_only_folders_that_can_read_the_dump_are_named(place, rehearse, mixed, shop, tmp_path):
+    cluster, _ = shop
+    (tmp_path / "shop.dump").write_bytes(dumps.Source(cluster, tmp_path).dump("--format=custom"))
+    (tmp_path / "folder").mkdir()
+    dumps.Source(cluster, tmp_path / "folder").folder_dump("shop", "--compress=0")
+    action, ctx = rehearse(mixed)
+    for at in (tmp_path, tmp_path / "folder"):
+        source = ctx.services["nightly"].model_copy(update={"at": str(at)})
+        with pytest.raises(NotReady, match="the server of the restore has version 15") as refused:
+            action.ready(replace(ctx, services={**ctx.services, "nightly": source}))
+        named = re.search(r", such as (.*)", refused.value.hint)[1].split(" or ")
+        assert "/usr/lib/postgresql/17/bin" in named
+        assert not [folder for folder in named if "/15/" in folder], "its pg_restore is too old for the dump"
+
+
+def test_without_a_folder_that_can_read_the_dump_an_installation_is_asked_for(place, mixed):
+    service = place.place("asked-18", bin=str(mixed)).service
+    with pytest.raises(NotReady) as refused:
+        reader_version.need_server(Tools.of(place.context(), service), made=99)
+    assert re.search(r"pg_dump that made the backup, after you installed PostgreSQL \d+ there$", refused.value.hint)
 
 
 def test_programs_of_one_version_restore_the_dump(place, rehearse):

@@ -1,13 +1,16 @@
 """One table comes back from a dump that the team took itself, or nothing changes."""
 
 import gzip
+import os
+import subprocess
 import uuid
 from dataclasses import replace
 from datetime import UTC, datetime
 
+import psycopg
 import pytest
 
-from drillbook.errors import StepFailed
+from drillbook.errors import NotReady, StepFailed
 from drillbook.sdk.backup_source import Backup
 from drillbook.systems.postgres import content
 from drillbook.systems.postgres.dumped_table import unfit, unfit_here
@@ -242,6 +245,14 @@ def test_a_server_that_does_not_answer_or_is_older_than_pg_restore_is_refused_be
         r"the server has version 15 and does not know transaction_timeout, which pg_restore of version 1\d sets",
         lambda: place.extra.update(newer=cluster.service),
     )
+    dsn = cluster.dsn("shop")
+    argv = [f"{place.programs}/pg_dump", "-Fc", f"--file={nightly}/shop.dump", "--dbname"]
+    environ = {**os.environ, "PGPASSWORD": dsn.pop("password")}
+    subprocess.run([*argv, psycopg.conninfo.make_conninfo(**dsn)], env=environ, check=True)
+    place.extra["newer"] = cluster.service.model_copy(update={"name": "newer", "bin": str(place.programs)})
+    with pytest.raises(NotReady) as refused:
+        step(place, "types", service="newer").ready(place.context())
+    assert refused.value.hint.startswith("take the dumps with pg_dump 15, or update the server: pg_restore 15 cannot read")
     del place.extra["newer"]
     cluster.sql("CREATE TABLE par (p int PRIMARY KEY)", "CREATE TABLE shards (p int REFERENCES par) PARTITION BY LIST (p)")
     ctx, checked = place.context(), {"format": "custom", "rows_by_table": {"public.par": 0}}

@@ -11,7 +11,7 @@ import psycopg
 from drillbook.errors import CouldNotVerify, DrillbookError, HostError, NotReady, StepFailed
 from drillbook.sdk import stored_backup
 from drillbook.sdk.action import Context
-from drillbook.sdk.host import Host, printable
+from drillbook.sdk.host import Deadline, Host, Output, printable
 from drillbook.sdk.store import Store
 from drillbook.systems.postgres.connection import connected, reason
 from drillbook.systems.postgres.manifest import Manifest
@@ -28,14 +28,14 @@ The list is complete for dumps by pg_dump and pg_dumpall 13 to 18. All other set
 """
 TOO_NEW = re.compile(rb"unsupported version \([\d.]+\) in file header")
 """Message of a pg_restore that is too old for an archive."""
-# INITDB: print each folder with initdb and pg_restore of the same major version. The folder of INITDB, after all symbolic
-# links, comes first. The other folders are those of the packages of Debian and of the PGDG packages for Red Hat.
+# INITDB: print each folder with initdb and pg_restore of the same major version, after this version. The folder of INITDB, after
+# all symbolic links, comes first. The other folders are those of the packages of Debian and of the PGDG packages for Red Hat.
 _FOLDERS = """
 initdb=$(command -v -- "$1") && initdb=$(readlink -f -- "$initdb")
 major() { "$1" --version 2>/dev/null | sed -n 's/.*) \\([0-9]*\\).*/\\1/p'; }
 for folder in "${initdb%/*}" /usr/lib/postgresql/*/bin /usr/pgsql-*/bin; do
   if test -x "$folder/initdb" && test -x "$folder/pg_restore" && test "$(major "$folder/initdb")" = "$(major "$folder/pg_restore")"
-  then printf '%s\\n' "$folder"; fi
+  then printf '%s %s\\n' "$(major "$folder/initdb")" "$folder"; fi
 done
 """
 _FORMAT_AT, _CUSTOM = 10, b"\1"
@@ -59,9 +59,9 @@ def need_reader(ctx: Context, service: Postgres, programs: Sequence[str], locati
     """
     tools = Tools.of(ctx, service, ctx.host)
     tools.need(programs, 0)
-    if "initdb" in programs:
-        need_server(tools)
     made = _of_backup(ctx, location) if location else _of_earlier_step(ctx)
+    if "initdb" in programs:
+        need_server(tools, made=made)
     has = tools.version("pg_restore")[0]
     if made > has:
         raise NotReady(
@@ -106,8 +106,7 @@ def need_format(ctx: Context, host: Host, program: str, beginning: bytes, name: 
     """
     if not beginning:
         return
-    lone = beginning[:_FORMAT_AT] + _CUSTOM + beginning[_FORMAT_AT + 1 :]
-    output = host.run((program, "--list"), deadline=ctx.deadline, stdin=lone, env=AS_CLIENT)
+    output = _listed(host, program, beginning, ctx.deadline)
     if output.exit == MISSING:
         raise NotReady(
             f"{host.name} has no {program}", hint=f"install this program, or set {setting} to the folder of pg_restore"
@@ -124,26 +123,46 @@ def need_format(ctx: Context, host: Host, program: str, beginning: bytes, name: 
         )
 
 
-def need_server(tools: Tools) -> None:
+def _listed(host: Host, program: str, beginning: bytes, deadline: Deadline) -> Output:
+    """Let ``program``, a pg_restore on ``host``, list the archive with the first bytes ``beginning``."""
+    lone = beginning[:_FORMAT_AT] + _CUSTOM + beginning[_FORMAT_AT + 1 :]
+    return host.run((program, "--list"), deadline=deadline, stdin=lone, env=AS_CLIENT)
+
+
+def need_server(tools: Tools, beginning: bytes = b"", made: int = 0) -> None:
     """Check that the server of the restore knows all settings that pg_restore of ``tools`` will set.
 
     The versions of server and pg_restore can differ when the inventory sets no folder of programs (`bin`). On Debian,
     pg_restore on PATH is then a wrapper that chooses the newest version. Raises NotReady when the server is too old. A server
     of unknown version is accepted.
+
+    ``beginning``: first bytes of the archive, or empty. ``made``: major version of the pg_dump that made the dump, or 0 if it is
+    unknown. The hint names only folders whose pg_restore can read this dump.
     """
     server = _major_of_server(tools)
     client = tools.version("pg_restore")[0]
     if unknown := _unknown(server, client):
-        lines = tools.host.run(
-            ("sh", "-c", _FOLDERS, "sh", tools.path("initdb")), deadline=tools.deadline, env=AS_CLIENT
-        ).text
-        folders = " or ".join(dict.fromkeys(lines.splitlines()))
+        folders = _folders(tools, beginning, made or client)
+        such = f"such as {' or '.join(folders)}" if folders else f"after you installed PostgreSQL {client} there"
         raise NotReady(
             f"{tools.host.name}: the server of the restore has version {server:.0f} and does not know "
             f"{', '.join(unknown)}, which pg_restore of version {client} sets",
             hint=f"set {tools.service.setting('bin')} to a folder that has pg_restore and the server in the same version, at least "
-            f"as new as the pg_dump that made the backup, such as {folders or f'/usr/lib/postgresql/{client}/bin'}",
+            f"as new as the pg_dump that made the backup, {such}",
         )
+
+
+def _folders(tools: Tools, beginning: bytes, least: int) -> list[str]:
+    """Return the folders with pg_restore and initdb of one version that can read a dump. If its first bytes ``beginning`` are
+    known, each pg_restore tries to read them. Otherwise, the version must be ``least`` or newer.
+    """
+    argv = ("sh", "-c", _FOLDERS, "sh", tools.path("initdb"))
+    lines = tools.host.run(argv, deadline=tools.deadline, env=AS_CLIENT).text.splitlines()
+    versions = {folder: int(major) for major, _, folder in (line.partition(" ") for line in lines) if major.isdecimal()}
+    if not beginning:
+        return [folder for folder, major in versions.items() if major >= least]
+    read = {folder: _listed(tools.host, f"{folder}/pg_restore", beginning, tools.deadline).stderr for folder in versions}
+    return [folder for folder, said in read.items() if not TOO_NEW.search(said)]
 
 
 def _unknown(server: float, client: int) -> list[str]:
@@ -153,8 +172,9 @@ def _unknown(server: float, client: int) -> list[str]:
     return [setting for setting, since in SINCE.items() if server < since <= client]
 
 
-def need_running(ctx: Context, tools: Tools) -> None:
+def need_running(ctx: Context, tools: Tools, beginning: bytes = b"") -> None:
     """Check that the running server knows the settings that pg_restore of ``tools`` writes into the SQL of an archive.
+    ``beginning``: first bytes of the archive, or empty.
 
     Raises NotReady when the server is too old or cannot be queried.
     """
@@ -168,11 +188,17 @@ def need_running(ctx: Context, tools: Tools) -> None:
         ) from error
     client = tools.version("pg_restore")[0]
     if unknown := _unknown(server, client):
+        own = f"/usr/lib/postgresql/{server}/bin"
+        hint = f"set {tools.service.setting('bin')} to the folder with the programs of the server, such as {own}"
+        if beginning and TOO_NEW.search(_listed(tools.host, f"{own}/pg_restore", beginning, ctx.deadline).stderr):
+            hint = (
+                f"take the dumps with pg_dump {server}, or update the server: pg_restore {server} cannot read this dump, "
+                "because a newer pg_dump made it"
+            )
         raise NotReady(
             f"{tools.host.name}: the server has version {server} and does not know {', '.join(unknown)}, which "
             f"pg_restore of version {client} sets",
-            hint=f"set {tools.service.setting('bin')} to the folder with the programs of the server, such as "
-            f"/usr/lib/postgresql/{server}/bin",
+            hint=hint,
         )
 
 

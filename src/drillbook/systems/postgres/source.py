@@ -294,7 +294,7 @@ class PgDumpSource(FileBackups):
                     self._foresee_another(ctx, backup, begun.data)
                     self._foresee_no_roles(ctx, backup, begun.data)
                 if tools and archive:
-                    reader_version.need_server(tools)
+                    reader_version.need_server(tools, archive)
                 if tools and begun.data and not archive:
                     preamble = dump_reading.preamble(ctx.host, begun.data, ctx.deadline)
                     reader_version.need_preamble(tools, preamble, name)
@@ -313,11 +313,12 @@ class PgDumpSource(FileBackups):
         tools.need(("pg_restore", "psql"), 0)
         need_programs(ctx, ("awk", "cat", "head", "od", "tr"))
         self._need_reader(ctx, ctx, tools.path("pg_restore"))
-        reader_version.need_running(ctx, tools)
 
         def check(backup: Backup) -> None:
             begun = self.beginning(ctx, (tocs.get(backup.id, backup.id),))
-            if begun.data and not dump_start.archive(begun.data):
+            archive = dump_start.archive(begun.data)
+            reader_version.need_running(ctx, tools, archive)
+            if begun.data and not archive:
                 raise NotReady(
                     f"{backup.id} of {self.name} is plain SQL, from which one table cannot be restored",
                     hint="take the dumps with `pg_dump --format=custom`",
@@ -325,6 +326,8 @@ class PgDumpSource(FileBackups):
 
         candidates = self.candidates(ctx)
         tocs = self._tables_of_contents(ctx) if candidates else {}
+        if not candidates:
+            reader_version.need_running(ctx, tools)
         need_one(ctx, candidates, check)
         self.need_here(ctx)
 
