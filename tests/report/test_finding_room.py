@@ -10,7 +10,7 @@ from rich.console import Console
 
 from drillbook.cli.run_output import Manner, Teller
 from drillbook.findings import finding
-from drillbook.judge.result import Objective, Verdict
+from drillbook.judge.result import Objective, Residue, Verdict
 from drillbook.judge.shortfall import OLDER
 from drillbook.report.terminal import summary
 from drillbook.report.terminal.finding_room import LINES, FindingRoom
@@ -119,6 +119,57 @@ def test_a_slow_suite_with_many_findings_prints_at_most_60_lines(findings, write
         at = lines.index(heads[0])
         told = "    " in lines[at + 2][:4] or "    " in lines[at + 3][:4]
         assert told is bool(view.result.findings), "a drill with findings says so where it ended"
+
+
+def left(view, number):
+    """The run ``view``, which left this number of changes."""
+    by_hand = "for db-1, in the folder of the project, in this order:\n" + "\n".join(f"command {line}" for line in range(10))
+    changes = tuple(
+        Residue(step=f"inject.{at}", host="db-1", what="postgres.drop_table", why="no route to the host", by_hand=by_hand)
+        for at in range(1, number + 1)
+    )
+    found = tuple(finding("residue", title="A change is left", step=one.step, host=one.host) for one in changes)
+    result = view.result.model_copy(
+        update={
+            "residue": changes,
+            "exit": 5,
+            "findings": (*found, *view.result.findings) if changes else view.result.findings,
+        }
+    )
+    return view.model_copy(update={"result": result})
+
+
+def retried(view):
+    return view.model_copy(update={"steps": (view.steps[0].model_copy(update={"attempts": 3}), *view.steps[1:])})
+
+
+@pytest.mark.parametrize("others", [(), (Verdict.ABORTED, Verdict.INCONCLUSIVE)])
+@pytest.mark.parametrize("failed", [0, 1, 7])
+@pytest.mark.parametrize("again", [(), range(7)], ids=["none", "all"])
+@pytest.mark.parametrize("leaving", [{}, {1: 1}, {1: 2, 2: 1}, dict.fromkeys(range(7), 3)], ids=["0", "1", "2", "7"])
+@pytest.mark.parametrize("findings", [SAME, OWN], ids=["same", "own"])
+def test_changes_that_are_left_and_retries_have_room_in_60_lines(findings, leaving, again, failed, others):
+    suite, views = suite_of(findings, Verdict.FAILED if failed or others else Verdict.PASSED, failed, others, 1248)
+    views = [left(view, leaving.get(at, 0)) for at, view in enumerate(views)]
+    views = [retried(view) if at in again else view for at, view in enumerate(views)]
+    lines = printed(suite.model_copy(update={"exit": 5}) if leaving else suite, views)
+    text = " ".join(" ".join(lines).split())
+    assert len(lines) <= 60, "\n".join(lines)
+    assert max(map(len, lines)) <= 80, "\n".join(lines)
+    assert text.count("! 1 step was retried") == len(again), "beside the verdict of each drill, because it qualifies it"
+    undo = [line.strip() for line in lines if "drill.recover " in line]
+    runs = [suite.run] if len(leaving) > 1 else [views[at].result.run for at in leaving]
+    assert undo == [f"drillbook drill.recover {run}" for run in runs]
+    for at in leaving:
+        head = next(place for place, line in enumerate(lines) if line.startswith(f"{DRILLS[at]}: "))
+        assert any("inject.1" in line for line in lines[head + 1 : head + 6]), "its own lines name what it left"
+
+
+def test_a_file_tells_how_to_undo_by_hand_what_a_drill_of_a_suite_left():
+    suite, views = suite_of([()] * 7, Verdict.FAILED, 1)
+    text = renderings.printed(summary.suite_summary(suite, [left(views[0], 1), *views[1:]]))
+    assert text.count("command 9") == 1
+    assert text.count("only if this fails, by hand:") == 1
 
 
 def test_a_remedy_of_several_drills_is_one_step_that_names_them():

@@ -149,7 +149,8 @@ class Teller:
         if self.manner is Manner.JSON:
             self._lines.write({"kind": "result", "data": view.result.model_dump(mode="json", by_alias=True)})
         elif self.manner is Manner.BRIEF:
-            self.say(summary.line(view, self._room.lines(view, self.console) if self._room else None))
+            room = self._room
+            self.say(summary.line(view, room.lines(view, self.console), self.console.width) if room else summary.line(view))
         else:
             self.say(summary.short_summary(view) if self.manner is Manner.QUIET else summary.summary(view))
 
@@ -202,4 +203,7 @@ class Teller:
             self.say(summary.short_suite_summary(suite))
             return
         self._finish()
-        self.say(summary.suite_summary(suite, views, report, after_suite(program(), suite, views, self.inventory)))
+        steps = after_suite(program(), suite, views, self.inventory)
+        self.say(
+            summary.suite_summary(suite, views, report, steps, short=self._room is not None and self.manner is Manner.BRIEF)
+        )

@@ -58,22 +58,25 @@ def after_suite(program: str, suite: SuiteResult, views: Sequence[RunView], inve
 
     The suggestions are: undo the changes that its drills left, recover the unfinished runs that caused refusals of drills,
     read the report, repeat drills that did not pass for another reason, follow the remedies of findings, repeat the whole
-    suite if it did not pass, and run drills that show the age of a routine backup.
+    suite if it did not pass, and run drills that show the age of a routine backup. If a drill left changes, the remedies and the
+    drills about routine backups are only in the report, because the changes come first.
     """
-    groups = _groups(views)
-    most = MOST_REMEDIES if suite.verdict is Verdict.PASSED else 1
-    shown = groups if len(groups) <= most else groups[:1]
+    groups, left = _groups(views), _left_together(program, suite, views)
+    most = 0 if left else MOST_REMEDIES if suite.verdict is Verdict.PASSED else 1
+    shown = groups if len(groups) <= most else groups[: min(most, 1)]
     others = [view for group in groups[len(shown) :] for view in group]
     also = f", also the remedies for {_others(others)}" if others else ""
-    steps = [*_left(program, views), (f"read the report{also}", f"{program} report.open")]
-    few = 1 if shown and len(views) > MOST_DRILLS else FEW_DRILLS
-    return [*steps, *_to_do(program, suite, views, on(inventory), shown, few=few), *_proofs_in_brief(views)]
+    steps = [*left, (f"read the report{also}", f"{program} report.open")]
+    few = 1 if (shown or left) and len(views) > MOST_DRILLS else FEW_DRILLS
+    return [
+        *steps,
+        *_to_do(program, suite, views, on(inventory), shown, few=few),
+        *([] if left else _proofs_in_brief(views)),
+    ]
 
 
 def _others(views: Sequence[RunView]) -> str:
-    """Return the names of a few drills, or the number of many."""
-    many = len(views) > FEW_DRILLS
-    return f"{len(views)} other drills" if many else open_findings.named([view.result.drill for view in views])
+    return _few([view.result.drill for view in views], "other drills")
 
 
 def grouped(steps: Iterable[tuple[str, str]]) -> list[tuple[str, list[str]]]:
@@ -162,6 +165,21 @@ def _left(program: str, views: Sequence[RunView]) -> list[tuple[str, str]]:
     for description, command in other_runs(program, results):
         description_by_command.setdefault(command, description)
     return [(description, command) for command, description in description_by_command.items()]
+
+
+def _left_together(program: str, suite: SuiteResult, views: Sequence[RunView]) -> list[tuple[str, str]]:
+    """Return the suggestions of ``_left`` for a terminal. If several drills left changes, one command undoes those of all."""
+    steps, drills = _left(program, views), [view.result.drill for view in views if view.result.open_residue]
+    if len(drills) < 2:
+        return steps
+    own = {f"{program} drill.recover {one_line(view.result.run)}" for view in views if view.result.open_residue}
+    together = f"undo what {_few(drills)} left", f"{program} drill.recover {one_line(suite.run)}"
+    return [together, *(step for step in steps if step[1] not in own)]
+
+
+def _few(drills: Sequence[str], many: str = "drills") -> str:
+    """Return the names of a few drills, or the number of ``many``."""
+    return f"{len(drills)} {many}" if len(drills) > FEW_DRILLS else open_findings.named(drills)
 
 
 def _before_repeat(result: Result) -> str:

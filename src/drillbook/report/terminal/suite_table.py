@@ -60,11 +60,12 @@ class Entries:
         yield from (Prose(Text(line, style="dim"), INDENT) for line in lines)
 
 
-def drills(members: Sequence[SuiteRow]) -> RenderableType:
-    """Return the table of the drills, notes about some of them, and the meaning of the symbols."""
+def drills(members: Sequence[SuiteRow], *, short: bool = False) -> RenderableType:
+    """Return the table of the drills, notes about some of them, and the meaning of the symbols. ``short``: True to leave out retries
+    and allowed failures, which the lines about the drills have on a terminal."""
     keys = _keys(members)
     table = WholeWords(_drills(members, keys), INDENT, 1, heads_first=True)
-    return Group(table, *_told(members), *_legend(members, keys))
+    return Group(table, *_told(members, short=short), *_legend(members, keys))
 
 
 def _keys(members: Sequence[SuiteRow]) -> list[str]:
@@ -114,12 +115,12 @@ def _rehearsed(row: SuiteRow) -> tuple[RenderableType, RenderableType]:
     return Text(told.restored), Cell(Text(f"{told.lost} {told.mark}".rstrip()))
 
 
-def _told(members: Sequence[SuiteRow]) -> list[RenderableType]:
-    """Return lines about drills with retries, allowed failures or a missing record."""
+def _told(members: Sequence[SuiteRow], *, short: bool) -> list[RenderableType]:
+    """Return lines about drills with retries, allowed failures or a missing record. ``short``: as in ``drills``."""
     lines = [
         Text(f"! {one_line(row.drill)}: {said}", style="yellow")
         for row in members
-        for said in filter(None, (row.tolerated, "" if row.view else row.sentence))
+        for said in filter(None, ("" if short else row.tolerated, "" if row.view else row.sentence))
     ]
     return [Prose(Text("\n").join(lines), 2, below=1)] if lines else []
 

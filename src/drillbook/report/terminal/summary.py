@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 
+from rich.cells import cell_len
 from rich.console import Group, RenderableType
 from rich.padding import Padding
 from rich.text import Text
@@ -15,7 +16,7 @@ from rich.text import Text
 from drillbook.events.runs import StopRequested
 from drillbook.exits import Exit
 from drillbook.installation.program_name import as_called, program
-from drillbook.judge.result import Residue, RunView, SuiteResult
+from drillbook.judge.result import RunView, SuiteResult
 from drillbook.report import (
     changes,
     clock_rows,
@@ -101,17 +102,22 @@ def _tolerated(view: RunView) -> list[RenderableType]:
     return [Prose(Text(f"! {text}", style="yellow"), 2)] if text else []
 
 
-def line(view: RunView, findings: RenderableType | None = None) -> RenderableType:
+def line(view: RunView, findings: RenderableType | None = None, width: int = 0) -> RenderableType:
     """Return a few lines about one drill of a suite: verdict, findings, and changes that could not be undone. The end of the suite
-    shows how to undo these changes. ``findings``: lines about the findings; see ``FindingRoom``. Without it, all are shown in full.
+    shows how to undo these changes. ``findings``: lines about the findings and changes; see ``FindingRoom``. Without it, all are shown
+    in full. ``width``: columns of a terminal. Lost data is left out if retries then do not fit beside the verdict, because the table
+    of the suite has it.
     """
     result = view.result
     text = state_text(dead_runs.word_of(result))
     text.append(f" in {took(run_duration(view))}", style="dim")
-    text.append(f", {lost}" if (lost := lost_data.allowed(result)) else "")
-    text.append(f"  ! {said}" if (said := tolerated.summary(view)) else "", style="yellow")
-    told = finding_room.in_full(view) if findings is None else findings
-    return Group(Prose(text, 2), told, *(_head(view, residue) for residue in view.result.residue))
+    lost = f", {known}" if (known := lost_data.allowed(result)) else ""
+    said = f"  ! {told}" if (told := tolerated.summary(view)) else ""
+    text.append("" if said and width and 2 + text.cell_len + cell_len(lost + said) > width else lost).append(
+        said, style="yellow"
+    )
+    whole = [finding_room.in_full(view), *finding_room.changes_left(view)] if findings is None else [findings]
+    return Group(Prose(text, 2), *whole)
 
 
 def short_summary(view: RunView) -> RenderableType:
@@ -133,23 +139,36 @@ def short_suite_summary(suite: SuiteResult) -> RenderableType:
 
 
 def suite_summary(
-    suite: SuiteResult, views: Sequence[RunView], report: str = "", steps: Sequence[tuple[str, str]] = ()
+    suite: SuiteResult,
+    views: Sequence[RunView],
+    report: str = "",
+    steps: Sequence[tuple[str, str]] = (),
+    *,
+    short: bool = False,
 ) -> RenderableType:
     """Return the summary of a suite: the changes that were not undone, its drills, the path of the report, the next
-    ``steps`` and, as the last lines, its verdict."""
-    residue = [part for view in views for part in residue_lines(view)]
-    return Group(Text(), *residue, suite_ending(suite, views, report, steps))
+    ``steps`` and, as the last lines, its verdict. ``short``: True for a terminal, where the lines of the drills name these changes,
+    and the next steps undo them; what to do by hand is then only in the report. The lines of the drills also have their retries.
+    """
+    residue = [] if short else [part for view in views for part in residue_lines(view)]
+    return Group(Text(), *residue, suite_ending(suite, views, report, steps, short=short))
 
 
 def suite_ending(
-    suite: SuiteResult, views: Sequence[RunView], report: str = "", steps: Sequence[tuple[str, str]] = ()
+    suite: SuiteResult,
+    views: Sequence[RunView],
+    report: str = "",
+    steps: Sequence[tuple[str, str]] = (),
+    *,
+    short: bool = False,
 ) -> RenderableType:
     """Return the last lines of a suite: its drills with their objectives, the path of the report, the next ``steps``,
-    contradictions in its record, the number of drills by verdict, and its verdict. See ``Ending`` for their order.
+    contradictions in its record, the number of drills by verdict, and its verdict. See ``Ending`` for their order. ``short``: see
+    ``suite_summary``.
     """
     members = suite_rows(suite, views)
     place = where("" if report else suite.run, report, suite.environment, views)  # the path of the report has the run
-    table = Group(suite_table.drills(members), place)
+    table = Group(suite_table.drills(members, short=short), place)
     last = Group(
         Text(),
         *_contradictions(suite_contradictions(suite, members)),
@@ -262,7 +281,7 @@ def residue_lines(view: RunView, *, failed: bool = False) -> list[RenderableType
         parts.append(Prose(Text(f"to undo the changes: {command}"), 2, below=1))
     for residue in view.result.residue:
         parts += [
-            _head(view, residue),
+            finding_room.change_left(view, residue),
             Prose(
                 Text(f"{'why the run left the change' if closed else 'why'}: {shown(as_called(residue.why))}"),
                 4,
@@ -279,17 +298,6 @@ def _by_hand(told: str, case: str) -> Prose:
     """Return the instructions ``told`` to undo a change by hand in this ``case``. Lines with commands are never broken."""
     text = Text(f"only if {case}, by hand:\n{shown(as_called(told))}")
     return Prose(text, 4, below=1, verbatim=residue_state.has_commands(told))
-
-
-def _head(view: RunView, residue: Residue) -> Prose:
-    """Return the line that names a change that could not be undone."""
-    closed = view.result.settled
-    said = "NOT UNDONE" if residue_state.failed(view, residue) else residue_state.UNRECORDED.upper()
-    mark = "– residue, closed" if closed else f"! residue, {said}"
-    text = (
-        f"{mark}: {one_line(residue.what)} on {one_line(residue_state.place(view, residue))} (step {one_line(residue.step)})"
-    )
-    return Prose(Text(text, style="" if closed else "bold red"), 2)
 
 
 def where(run: str, report: str, environment: str, views: Sequence[RunView]) -> Group:
