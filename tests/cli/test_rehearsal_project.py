@@ -304,6 +304,11 @@ def test_a_dump_of_a_database_is_rehearsed_over_ssh_by_two_commands(tmp_path, la
     assert done.returncode == 0, done.stdout + done.stderr
     result = json.loads((folder / "reports/latest/result.json").read_text())
     assert result["verdict"] == "passed"
+    said = "The restored content was not compared with anything: add a step such as postgres.compare to the phase verify"
+    assert said in " ".join(done.stdout.split())
+    assert "tables that are missing in the dump together with their definitions" in (
+        folder / "reports/latest/report.md"
+    ).read_text().replace("\\", "")
     assert not list(Path("/var/tmp").glob("drillbook-sandbox-copy"))
     drill = folder / "drills" / "rehearse.yml"
     step = re.search(r"^#(  - loss\.measure: .*)\n#(.*name: .*)\n", drill.read_text(), re.MULTILINE)

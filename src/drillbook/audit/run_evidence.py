@@ -5,17 +5,15 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from drillbook.audit.records import Record, planned_steps
-from drillbook.errors import DrillbookError
 from drillbook.inventory.inventory import Inventory
 from drillbook.judge.result import Injection, StepResult
 from drillbook.judge.verdicts import Verdict
-from drillbook.report import backup_origin, remarks
+from drillbook.report import backup_origin, compared_content, remarks
 from drillbook.report.figures import moment, one_line
 from drillbook.report.proven_restore import Outcome
 from drillbook.report.restore_steps import restored_backup, restores
 from drillbook.report.rows import rows_of
 from drillbook.report.wording import MET, NOT_VERIFIED
-from drillbook.sdk.action import find
 
 
 def tested(record: Record) -> bool:
@@ -153,9 +151,7 @@ def compared(record: Record) -> bool:
     """
     if not restored(record):
         return False
-    proofs = [
-        step for step in _steps(record) if step.id.startswith("verify.") and step.status == "done" and _proves_content(step)
-    ]
+    proofs = compared_content.proofs(_steps(record))
     return any(_same_service(record, proof, _restores(record)) for proof in proofs)
 
 
@@ -224,16 +220,3 @@ def _services(record: Record) -> dict[str, str]:
         if isinstance(name, str) and name and "{{" not in name:
             service_by_step[step["id"]] = name
     return service_by_step
-
-
-def _proves_content(step: StepResult) -> bool:
-    """Return True when the action of the step declares that it compared content. Returns False for an unknown action.
-
-    Returns False also for a comparison that left out all tables.
-    """
-    if not step.facts.get("tables", True):
-        return False
-    try:
-        return bool(find(step.action).proves_content(step.facts))
-    except DrillbookError:
-        return False

@@ -9,7 +9,15 @@ from drillbook.judge.later_steps import lasting
 from drillbook.judge.result import Result, RunView, StepView
 from drillbook.judge.rto import NEVER_FOR_GOOD
 from drillbook.judge.verdicts import CONTROLLER_DIED, Verdict
-from drillbook.report import canary_writes, lost_data, own_commands, rehearsal_results, remarks, unproven_faults
+from drillbook.report import (
+    canary_writes,
+    compared_content,
+    lost_data,
+    own_commands,
+    rehearsal_results,
+    remarks,
+    unproven_faults,
+)
 from drillbook.report.figures import count, one_line, seconds, utc_time
 from drillbook.report.objective_figures import in_run
 from drillbook.report.rows import rows_of
@@ -149,7 +157,12 @@ def _not_disrupted(view: RunView) -> str:
         Verdict.REFUSED: "The drill was refused.",
         Verdict.ABORTED: "" if result.reason else "The run was stopped before its end.",
         Verdict.NOT_RUN: "The drill was not run here.",
-    }.get(result.verdict, rehearsal_results.sentence(result) or nothing)
+    }.get(result.verdict, _rehearsed(view) or nothing)
+
+
+def _rehearsed(view: RunView) -> str:
+    """Return the sentences about a rehearsal: its figures, and a sentence if its content was not compared."""
+    return " ".join(filter(None, (rehearsal_results.sentence(view.result), compared_content.not_compared(view))))
 
 
 def _recovery(result: Result, begin: str, marks: dict[str, float]) -> str:
