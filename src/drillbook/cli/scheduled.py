@@ -15,8 +15,9 @@ from datetime import UTC, datetime, timedelta
 from functools import partial
 from typing import Literal
 
-from drillbook.cli import run, write_metrics
+from drillbook.cli import run, schedule_waits, write_metrics
 from drillbook.cli.run_output import Manner, tell_held
+from drillbook.cli.schedule_waits import Wait
 from drillbook.engine.stop_requests import Held
 from drillbook.errors import DrillbookError, UsageError, escaped
 from drillbook.exits import Exit
@@ -58,6 +59,8 @@ class Tick:
     """Mistakes in the settings of the project. As long as there are any, neither a drill nor a lab is started."""
     statuses: list[int] = field(default_factory=list)
     tried: set[str] = field(default_factory=set)
+    waits: list[Wait] = field(default_factory=list)
+    """Drills and suites that are due, but are not tried again yet. They are found again by each call of ``pending``."""
     held: Held = field(default_factory=lambda: Held(tell_held))
     """Signals of the operating system, such as the one of Ctrl-C. During a run, they take effect only after the reports of the
     run are written.
@@ -73,6 +76,7 @@ class Tick:
         while not self.held.signalled and (row := next(self.pending(), None)) is not None:
             self.tried.add(row.drill)
             self._start(row)
+        schedule_waits.tell(self.project, [wait for wait in self.waits if self._may_be_here(wait.row)])
         self._missed()
         if not self.mistakes:
             write_metrics.refresh(self.project)
@@ -96,13 +100,15 @@ class Tick:
         known = {planned.name: planned for planned in schedules.read(self.project)}
         rows = due.read(self.project, self.now).rows
         attempts = schedule_record.newest(schedule_record.read(self.project.reports)[0], NOT_BEGUN)
+        self.waits.clear()
         for row in sorted(rows, key=lambda row: not row.suite):
             if row.state not in URGENT or not row.drill or row.drill in self.tried:
                 continue
             schedule = known[row.drill].schedule
-            if schedule is None or not schedule.open(self.now) or _only_failed(row, schedule, self.now):
+            if schedule is None or not schedule.open(self.now):
                 continue
-            if _tried(row, schedule, attempts, self.now):
+            if wait := _wait(row, schedule, attempts, self.now):
+                self.waits.append(wait)
                 continue
             if not self._here(row, known[row.drill]):
                 continue
@@ -129,6 +135,14 @@ class Tick:
         if row.environment:
             return row.environment == here
         return (allowed is None or here in allowed) and not needed_inventories.read(self.project).unmet(wanted, here)
+
+    def _may_be_here(self, row: DueRow) -> bool:
+        """Return False if ``row`` certainly belongs to another environment than that of this inventory. No lab is started."""
+        try:
+            here = (self.inventory or self.project.inventory(self.inventory_name)).environment
+        except DrillbookError:
+            return True
+        return row.environment in ("", here)
 
     def _start(self, row: DueRow) -> None:
         try:
@@ -188,25 +202,23 @@ def _entry(row: DueRow, kind: Literal["missed", "not begun"], message: str, now:
     return Entry(at, kind, row.drill, row.service, row.environment, row.due, escaped(message))
 
 
-def _tried(row: DueRow, schedule: Schedule, attempts: dict[tuple[str, str], Entry], now: datetime) -> bool:
-    """Return True when the drill was tried recently, so that it must not be tried again yet. Attempts before the last
-    passed run do not count.
+def _wait(row: DueRow, schedule: Schedule, attempts: dict[tuple[str, str], Entry], now: datetime) -> Wait | None:
+    """Return the time before which the drill is not tried again, or None if it may be tried now.
 
-    An attempt is recent for one hour, or for the interval `every` of the schedule if that is shorter. If the duration `grace`
-    of the schedule is longer than this, the attempt is recent for `grace`.
+    A drill that is due only because a run failed is not tried before its schedule asks for a run, so that a person can look at
+    the failed run first. A drill that was tried recently is not tried again either. Attempts before the last passed run do not
+    count. An attempt is recent for one hour, or for the interval `every` of the schedule if that is shorter. If the duration
+    `grace` of the schedule is longer than this, the attempt is recent for `grace`.
     """
+    passed = moment(row.passed)
+    if row.state is State.DUE and passed is not None and now < (due := schedule.due(passed)):
+        return Wait(row, due, "a person looks at the failed run first")
     before = attempts.get((row.drill, row.environment))
     times = [moment(row.last_started) if row.last_started > row.passed else None, moment(before.at) if before else None]
     pause = max(float(schedule.grace), min(float(schedule.every), LEAST_PAUSE_S))
-    return any(at is not None and now < at + timedelta(seconds=pause) for at in times)
-
-
-def _only_failed(row: DueRow, schedule: Schedule, now: datetime) -> bool:
-    """Return True when the drill is due only because a run failed, and would not be due yet by its schedule. The timer
-    does not repeat such a drill early, so that a person can look at the failed run first.
-    """
-    passed = moment(row.passed)
-    return row.state is State.DUE and passed is not None and now < schedule.due(passed)
+    until = max((at + timedelta(seconds=pause) for at in times if at is not None), default=now)
+    why = "its grace after this run" if float(schedule.grace) == pause else "the pause after this run"
+    return Wait(row, until, f"{why} is not over") if now < until else None
 
 
 def tick(project: Project, inventory_name: str, now: datetime | None = None) -> int:
