@@ -33,7 +33,7 @@ RECOVER = "`drillbook drill.recover 20260110T090000.000Z-api-down-0001`"
         (Topic.RUN_AGAIN, f"{'Free ' * 12}it. After the correction: {AGAIN}", f"{'Free ' * 12}it"),
         (Topic.RUN_AGAIN, f"{'Free ' * 20}it. After the correction: {AGAIN}", brief_steps.PHRASES[Topic.RUN_AGAIN]),
         (Topic.RUN_AGAIN, gone_files.step("api-down"), "retire the drill, or put the file back and run it again"),
-        (Topic.RUN_AGAIN, briefing.MEND + gone_files.RETIRE_THOSE, "mend the causes and run the drills again"),
+        (Topic.RUN_AGAIN, briefing.MEND + gone_files.RETIRE_THOSE, brief_steps.OR_RETIRE),
         (Topic.NEVER_RAN, f"run it there: {AGAIN} (needs Docker)", "run it there"),
         (Topic.NEVER_RAN, "run them (`drillbook drill.due --all` lists them)", "run them"),
         (Topic.NEVER_DRILLED, f"run {AGAIN}", f"run {AGAIN}"),

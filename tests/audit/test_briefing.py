@@ -238,6 +238,8 @@ def test_the_amounts_of_earlier_runs_are_left_out_before_a_sentence_is_turned_ar
         f"{text}: {', '.join(['at least 24 rows lost'] * 4)}", "", lost=("at least 18 rows lost", "in 3 earlier runs")
     )
     assert briefing.brief(alert) == text
+    beside = "; its RPO is met with a reservation"
+    assert briefing.brief(replace(alert, text=f"{alert.text}{beside}")).startswith(f"{text}{beside[:20]}")
     short = replace(alert, text=f"{text}: at least 24 rows lost")
     assert briefing.brief(short) == short.text
 

@@ -579,7 +579,7 @@ def test_services_that_did_not_pass_keep_their_rows_on_a_crowded_page(chrome, tm
     beside = len([row for row in rows if row.rto])
     assert text.count("✗ missed by ") == beside, "beside the figure of the drill that met the objective"
     assert text.count(f"✗ missed by {missed} drills") == (beside if missed > 1 else 0)
-    assert ("More in the audit: RTO missed by " in text) is not told
+    assert ("Of the services above: RTO missed by " in text) is not told
     assert "Never drilled (6 services)" in text or "6 services" in names
     assert chrome.paper(tmp_path / "page.pdf") == 1
 

@@ -13,7 +13,10 @@ from drillbook.audit.content import Audit
 from drillbook.audit.run_rows import recover
 from drillbook.installation.program_name import NEUTRAL, as_called
 
-COMMAND = re.compile(r"`([^`]+)`")
+COMMAND = re.compile(rf"`((?:{re.escape(NEUTRAL)}|invoke) [^`]+)`")
+"""Pattern of a command of Drillbook in the text of a next step. Other texts between backticks may be keys of files."""
+AFTER = "After the correction: "
+"""Words before the command of a next step that first asks for a correction."""
 
 
 def commands_at_once(audit: Audit, most: int) -> list[tuple[str, str]]:
@@ -24,6 +27,11 @@ def commands_at_once(audit: Audit, most: int) -> list[tuple[str, str]]:
     for purpose, command in _commands(audit):
         purposes.setdefault(as_called(command), purpose)
     return [(purpose, command) for command, purpose in islice(purposes.items(), most)]
+
+
+def urgent(audit: Audit) -> int:
+    """Return the number of the alerts that ask for something at once."""
+    return sum(alert.when == AT_ONCE for alert in listed(audit))
 
 
 def _commands(audit: Audit) -> Iterator[tuple[str, str]]:
@@ -56,4 +64,7 @@ def _purpose(alert: Alert, command: str) -> str:
         return "run what never ran" if " drill " in command else "see what never ran"
     if " schedule.retire " in command:
         return f"retire {alert.about}, or put its file back" if alert.about else str(alert.topic)
-    return f"run {alert.about} again" if alert.topic is Topic.RUN_AGAIN and alert.about else str(alert.topic)
+    if alert.topic is not Topic.RUN_AGAIN or not alert.about:
+        return str(alert.topic)
+    later = " after the correction" if f"{AFTER}`{command}`" in alert.step and not alert.rows else ""
+    return f"run {alert.about} again{later}"

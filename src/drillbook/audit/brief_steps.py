@@ -6,7 +6,8 @@ import re
 
 from drillbook.audit import lost_amounts
 from drillbook.audit.alert import Alert, Topic
-from drillbook.audit.gone_files import GONE
+from drillbook.audit.gone_files import GONE, RETIRE_THOSE
+from drillbook.installation.program_name import as_called
 
 MOST = 64
 """Largest number of letters of a next step in a few words."""
@@ -29,6 +30,8 @@ PHRASES = {
     Topic.OTHER: "run a drill",
 }
 """Next step of each kind of alert, if no clause of the alert's own next step is short enough."""
+OR_RETIRE = "run the drills again; retire those whose file is gone"
+"""Next step of several drills, if the file of one of them is gone."""
 AGAIN = f"{lost_amounts.ENTER}, then run the drill again"
 """Next step if the drill's newest run lost data of its service."""
 _AGAIN = re.compile(r"(?:\. After the correction:|, then) `[^`]+`")
@@ -49,5 +52,7 @@ def of(alert: Alert) -> str:
     text = _BESIDE.sub("", text)
     if alert.rows and lost_amounts.ENTER in text.casefold() and alert.topic is not Topic.LEFT:
         return AGAIN
+    if as_called(RETIRE_THOSE) in alert.step:
+        return OR_RETIRE
     clauses = (re.split(end, text, maxsplit=1)[0] for end in _ENDS)
     return next((clause for clause in clauses if len(clause) <= MOST), PHRASES[alert.topic])

@@ -45,7 +45,7 @@ MEND = f"mend the causes, which the audit names, and {RUN_AGAIN}"
 """Next step of several drills that share an alert."""
 _STOPPED = re.compile(rf"{re.escape(STOPPED_BY)}(a person|SIG[A-Z]+|a request|the file)")
 """Pattern of the reason of a stopped run. Its group tells who or what stopped it."""
-_EARLIER = re.compile(rf"(; {LOST} in \d+ earlier runs?): [^;]+$")
+_EARLIER = re.compile(rf"(; {LOST} in \d+ earlier runs?): [^;]+(?=;|$)")
 """Pattern of a clause about earlier runs, with the amounts of their losses after the group."""
 NO_CAUSE = " (those that were stopped have no cause to mend)"
 """Remark after ``MEND`` if some of the drills were stopped by a person or a signal."""
@@ -92,11 +92,11 @@ def needed(shown: Sequence[Alert]) -> int:
 
 
 def brief(alert: Alert) -> str:
-    """Return the text of ``alert``, shortened for the page. If lost data would be cut off, the amounts of earlier runs are left out.
-    If this is not enough, lost data is told first, and only the verdict and the missed objectives stand before it."""
-    text = alert.text
+    """Return the text of ``alert``, shortened for the page. The amounts of earlier runs are left out first. If lost data would be cut
+    off even then, it is told first, and only the verdict and the missed objectives stand before it."""
+    text = alert.text if len(alert.text) <= MOST_LETTERS else _EARLIER.sub(r"\1", alert.text)
     cut = [title for title in alert.lost if title not in shortened(text, MOST_LETTERS, whole_words=True)]
-    told = (text, _EARLIER.sub(r"\1", text), _with_lost(alert, cut), _with_lost(alert, alert.lost)) if cut else (text,)
+    told = (text, _with_lost(alert, cut), _with_lost(alert, alert.lost)) if cut else (text,)
     short = [shortened(each, MOST_LETTERS, whole_words=True) for each in told]
     return next((each for each in short if all(title in each for title in alert.lost)), short[-1])
 
@@ -177,15 +177,16 @@ def _verdict(alert: Alert) -> str:
 
 
 def _with_one_for_all(shown: Sequence[Alert], *, lossy: bool = False) -> list[Alert]:
-    """Join the alerts which say that a drill must run again, and return all alerts, the most urgent first. Drills that lost data
-    are named first, then those that missed an objective. ``lossy``: False to leave out the alerts about lost data."""
+    """Join the alerts which say that a drill must run again, and return all alerts, the most urgent first. Drills with a critical
+    finding are named first, then those that lost data, and then those that missed an objective. ``lossy``: False to leave out the
+    alerts about lost data."""
     again = [alert for alert in shown if _joins(alert) and (lossy or not alert.lost)]
     step = RUN_AGAIN if all(alert.stopped for alert in again) else MEND
     step += NO_CAUSE if step == MEND and any(map(_stopped_by, again)) else ""
     step += as_called(RETIRE_THOSE) if any(GONE in alert.step for alert in again) else ""
     lost = (LOST,) if any(alert.lost for alert in again) else ()
     joint = Alert("must run again", step, topic=Topic.RUN_AGAIN, lost=lost)
-    named = sorted(again, key=lambda alert: (not alert.lost, not alert.missed))
+    named = sorted(again, key=lambda alert: (alert.severity != SEVERE[0], not alert.lost, not alert.missed))
     return sorted(_with_one(shown, named, joint, _outcome), key=urgency)
 
 

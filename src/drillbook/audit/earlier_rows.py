@@ -17,6 +17,8 @@ from drillbook.report.figures import count
 
 MOST_LOSSES = 3
 STEP = "enter the missing data again, unless somebody did so since"
+COUNTED = "; this counts the runs since the drill last passed, and each report tells what its own run lost"
+"""Remark after the step: which runs are counted, as ``report.earlier_losses.superseded`` selects them."""
 
 
 def alerts(audit: Audit, owners: dict[tuple[str, str], str]) -> Iterator[Alert]:
@@ -32,4 +34,4 @@ def alerts(audit: Audit, owners: dict[tuple[str, str], str]) -> Iterator[Alert]:
             about, lost = drill_key(drill, environment), f"in {count(len(lossy), 'earlier run')}"
             text = f"{about} lost data {lost}: {listed([run.lost for run in lossy], MOST_LOSSES)}"
             who = owner_of(owners, environment, drill)
-            yield Alert(text, STEP, who, AT_ONCE, lossy[0].run, about, Topic.FINDINGS, lost=(lost,))
+            yield Alert(text, STEP, who, AT_ONCE, lossy[0].run, about, Topic.FINDINGS, lost=(lost,), otherwise=COUNTED)

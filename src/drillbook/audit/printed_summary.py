@@ -49,7 +49,7 @@ STATE_LETTERS = 20
 """Number of letters of a text about findings that fit in a line of the column `State`."""
 MORE_LETTERS = 26
 """Number of letters of a text about reservations that fit in a line of the column `Objectives set` of a dense table."""
-MORE = "More in the audit"
+MORE = "Of the services above"
 """Title of the line about objectives that the table does not show."""
 MOST_NAME = 26
 """Largest number of letters of a service's name in a list of names."""

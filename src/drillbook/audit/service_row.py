@@ -118,7 +118,9 @@ class ServiceRow:
             if row
         ]
         lacks = unproven_reasons.line([goal for goal in self.unmet if not goal.by_probe])
-        return one_line("; ".join(filter(None, [self.state_name, *figures, *self.losses, lacks])))
+        other = self.rank is Group.FAILED and self.state != Verdict.FAILED
+        state = f"{self.state_name} ({self.state})" if other else self.state_name
+        return one_line("; ".join(filter(None, [state, *figures, *self.losses, lacks])))
 
     @property
     def below(self) -> str:

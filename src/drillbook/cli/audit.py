@@ -28,7 +28,7 @@ from drillbook.audit import (
     summary,
     wording,
 )
-from drillbook.audit.alert_commands import commands_at_once
+from drillbook.audit.alert_commands import commands_at_once, urgent
 from drillbook.audit.assurance import assure
 from drillbook.audit.content import Audit
 from drillbook.audit.period import Period
@@ -185,6 +185,8 @@ def _print(made: Audit, folder: Path, *, dry: bool = False) -> None:
         out.print(Prose(Text(standing), 2))
     if steps := commands_at_once(made, MOST_STEPS):
         out.print(shown_steps([(one_line(what), command) for what, command in steps], above=0))
+        if (more := urgent(made) - len(steps)) > 0:
+            out.print(Prose(Text(f"and {more} more to do at once: see 'Needs attention' of the report"), 4))
     colour = COLOURS[summary.tone(made, rows)]
     out.print(Prose(Text(summary.headline(rows), style=f"bold {colour}"), 0))
     if dry:
