@@ -19,6 +19,7 @@ from drillbook.report import (
     rehearsal_results,
     remarks,
     residue_state,
+    step_output,
     stop_words,
     unproven_faults,
 )
@@ -193,7 +194,7 @@ def _shown(finding: Finding, result: Result) -> Finding:
         return finding.model_copy(update={"remedy": objective_findings.missing_remedy(finding, result)})
     if finding.code == UNEXPECTED:
         return finding.model_copy(update={"measured": without_body(finding.measured)})
-    return stop_words.shown(finding, result.every_finding)
+    return stop_words.shown(step_output.shown(finding, result), result.every_finding)
 
 
 def rows_of(result: Result) -> list[ObjectiveRow]:
