@@ -59,6 +59,7 @@ def test_a_complete_dump_tells_its_server_its_objects_and_its_rows(read):
     assert found.named == {"shop.orders", "shop.odd `name", "shop.big"}
     assert found.rows == {"INSERT INTO `orders`": 2}
     assert found.without_rows() == ["odd ``name"]
+    assert found.without_data() == ["shop.odd `name"]
     assert (found.collations, found.character_sets) == ({"utf8mb4_danish_ci"}, {"latin1"})
 
 
@@ -80,6 +81,14 @@ def test_each_damage_of_a_dump_has_its_finding(read):
     assert problem(read(DUMP.replace("-- Dumping events", "\0\n-- Dumping events")))[0][0] == "backup-damaged"
     assert problem(read(DUMP, unpacker="gzip -dc"))[0][0] == "backup-damaged"
     assert problem(read(DUMP), "other") == [("backup-of-another", "shop")]
+
+
+def test_tables_of_the_server_and_of_engines_with_rows_elsewhere_never_have_data(read):
+    table = "-- Table structure for table `{0}`\nCREATE TABLE `{0}` (\n  `a` int\n) ENGINE={1} DEFAULT CHARSET=latin1;\n"
+    tables = table.format("far", "FEDERATED") + table.format("all", "MRG_MyISAM") + table.format("near", "InnoDB")
+    own = f"-- Current Database: `mysql`\n{table.format('general_log', 'CSV')}-- Current Database: `crm`\n{tables}"
+    found = read(DUMP.replace("-- Dumping events", f"{own}-- Dumping events"))
+    assert found.without_data() == ["crm.near", "shop.odd `name"]
 
 
 def test_a_dump_without_rows_or_definitions_is_told(read):

@@ -52,6 +52,23 @@ def test_a_whole_dump_has_no_finding(tmp_path, server, whole, end):
     assert ("changed characters" in " ".join(facts["not_covered"])) is (end == "sql")
 
 
+def test_tables_whose_rows_the_dump_leaves_out_are_named(tmp_path, server, whole):
+    """A dump of all databases has tables of the server itself, whose rows no dump has."""
+    name = re.search(rb"-- Dumping data for table `(\w+)`", whole)[1].decode()
+    place = saved(tmp_path, server, server.dump(*OPTIONS, f"--ignore-table-data=shop.{name}", "--databases", "shop"), "sql")
+    with pytest.raises(StepFailed) as failure:
+        place.run("backup.check", service="nightly")
+    (problem,) = failure.value.findings
+    assert (problem.code, problem.measured) == ("backup-incomplete", f"only the definitions of 1 table: shop.{name}")
+    assert "--ignore-table-data" in problem.remedy
+    (tmp_path / "all").mkdir()
+    every = server.dump(*OPTIONS, f"--ignore-table-data=shop.{name}", "--all-databases")
+    known = saved(tmp_path / "all", server, every, without_data={"shop.*": "a log"})
+    facts = known.run("backup.check", service="nightly")
+    assert facts["without_data"] == [f"shop.{name}"]
+    assert f"the rows of shop.{name}, which are not in the dump (a log)" in facts["not_covered"]
+
+
 @pytest.mark.parametrize("end", ["sql", "sql.gz"])
 def test_a_dump_that_was_copied_with_a_new_time_is_as_old_as_its_last_line(tmp_path, server, whole, end):
     """The file is new, and its last line tells that the dump was completed a year ago."""

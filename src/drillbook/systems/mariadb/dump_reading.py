@@ -42,6 +42,7 @@ s/.*CHARACTER SET \([A-Za-z0-9_][A-Za-z0-9_]*\).*/charset \1/p
 s/.*CHARSET=\([A-Za-z0-9_][A-Za-z0-9_]*\).*/charset \1/p
 g
 :sections
+/^) ENGINE=/{h;s/^) ENGINE=\([A-Za-z0-9_]*\).*/engine \1/p;g;}
 /^-- MariaDB dump /p
 /^-- MySQL dump /p
 /^-- Host: /p
@@ -83,6 +84,10 @@ shift 5
 } 5>&1 | LC_ALL=C sed -n "$sections" | uniq -c
 cat -- "$statuses"
 """
+ELSEWHERE = ("mrg_myisam", "mrg_isam", "connect", "oqgraph", "spider", "vp", "federated")
+"""Storage engines whose rows are elsewhere, and which the dump program therefore leaves out (`--no-data-med`). Source:
+https://mariadb.com/kb/en/mariadb-dump/.
+"""
 DONE = "-- Dump completed"
 """First words of the last line of a complete dump."""
 
@@ -106,6 +111,10 @@ class Reading:
     """Tables with a section of rows in the dump. The section may be empty."""
     rows: Counter[str] = field(default_factory=Counter)
     """Number of INSERT statements for each table."""
+    defined: dict[str, str] = field(default_factory=dict)
+    """Storage engine of each table of which the dump has the definition. The names contain the database, such as ``shop.orders``."""
+    held: set[str] = field(default_factory=set)
+    """Tables with a section of rows, as in ``filled``, each with its database."""
     sections: set[str] = field(default_factory=set)
     """Names of the other sections that the dump has: ``routines``, ``events``."""
     collations: set[str] = field(default_factory=set)
@@ -129,6 +138,10 @@ class Reading:
             elif match := re.fullmatch(r" *(\d+) (.*)", line):
                 reading._take(match[2], int(match[1]))
         return reading
+
+    def full(self, quoted: str) -> str:
+        """Return the name of a table with the database of the section that was read last."""
+        return f"{self.current}.{quoted}".replace("``", "`")
 
     def _take(self, line: str, count: int) -> None:
         for pattern, take in _LINES:
@@ -188,6 +201,13 @@ class Reading:
             return "backup-of-another", wanted, ", ".join(sorted(self.databases)) or "no name of a database"
         return "", "", ""
 
+    def without_data(self) -> list[str]:
+        """Return the tables, each with its database, whose rows an option such as `--ignore-table-data` left out. Tables of the server
+        itself and of engines that keep their rows elsewhere are left out: the dump program never writes their rows.
+        """
+        own = {name for name, engine in self.defined.items() if engine.casefold() not in ELSEWHERE}
+        return sorted(name for name in own - self.held if not name.startswith("mysql."))
+
     def without_rows(self) -> list[str]:
         """Return the tables without a section of rows in the dump. The option `--ignore-table-data` of mariadb-dump leaves out
         this section for a table.
@@ -201,9 +221,20 @@ def _database(reading: Reading, match: re.Match[str], _: int) -> None:
 
 
 def _table(reading: Reading, match: re.Match[str], _: int) -> None:
-    reading.named.add(f"{reading.current}.{match[2]}".replace("``", "`"))
+    reading.named.add(reading.full(match[2]))
     if match[1] == "Table structure for table":
         reading.tables.append(match[2])
+        reading.defined[reading.full(match[2])] = ""
+
+
+def _engine(reading: Reading, match: re.Match[str], _: int) -> None:
+    if reading.defined:
+        reading.defined[next(reversed(reading.defined))] = match[1]
+
+
+def _filled(reading: Reading, match: re.Match[str], _: int) -> None:
+    reading.filled.add(match[1])
+    reading.held.add(reading.full(match[1]))
 
 
 _LINES: tuple[tuple[str, Any], ...] = (
@@ -213,7 +244,8 @@ _LINES: tuple[tuple[str, Any], ...] = (
     (r"-- Server version\s+(?:5\.5\.5-)?(.*)", lambda reading, match, _: setattr(reading, "server", match[1])),
     (r"-- Current Database: `(.*)`", _database),
     (r"-- (Table structure for table|Sequence structure for|Temporary table structure for view) `(.*)`", _table),
-    (r"-- Dumping data for table `(.*)`", lambda reading, match, _: reading.filled.add(match[1])),
+    (r"-- Dumping data for table `(.*)`", _filled),
+    (r"engine (.*)", _engine),
     (r"-- Dumping (routines|events) for", lambda reading, match, _: reading.sections.add(match[1])),
     (
         r"-- ((?:insufficient privileges|failed on view).*)",

@@ -8,13 +8,17 @@ import time
 from datetime import datetime
 from typing import ClassVar, Literal
 
+from pydantic import Field
+
 from drillbook.errors import StepFailed
 from drillbook.findings import Finding, finding
+from drillbook.sdk import rows_left_out
 from drillbook.sdk.action import Context, Facts
 from drillbook.sdk.backup_beginning import LIMIT
 from drillbook.sdk.backup_files import FileBackups
 from drillbook.sdk.backup_history import too_old_by_record
 from drillbook.sdk.backup_source import Backup, Checked, need_one, stamp
+from drillbook.sdk.expected_differences import Reasons
 from drillbook.sdk.in_place import InPlace
 from drillbook.sdk.local_times import moments
 from drillbook.sdk.manual_restore import Block, ManualRestore
@@ -57,6 +61,12 @@ class MariadbDump(FileBackups):
     LIST_PROGRAMS: ClassVar[tuple[str, ...]] = ()
     RESTORE_PROGRAMS: ClassVar[tuple[str, ...]] = ("cat", "id", "mkdir", "rm", "sed", "sleep", "tail", "tee", "uniq")
 
+    without_data: Reasons = Field(
+        default_factory=dict,
+        description="Tables whose rows the backup job leaves out on purpose, such as by `--ignore-table-data`, each with the "
+        "reason. Each name has its database, such as `shop.log`; `*` stands for any text. Other tables without rows are a finding.",
+    )
+
     def begins(self, data: bytes) -> bool:
         """Return True if ``data``, the first bytes of a file, are those of a dump of mariadb-dump or mysqldump."""
         return any(line.startswith((b"-- MariaDB dump ", b"-- MySQL dump ")) for line in data.splitlines()[:5])
@@ -72,11 +82,22 @@ class MariadbDump(FileBackups):
         need_unpacked(ctx.host.name, backup.id, reading.unpacker)
         checksum = ("the compression's checksum of the content",) if unpacker(backup.id) else ()
         return Checked(
-            (*reading.problems(backup.id, ctx.host.name, self._database(ctx)), *self._older(ctx, backup, reading)),
+            tuple(self._problems(ctx, backup, reading)),
             ("every byte was read", "the last line says that the dump was completed", *checksum),
-            NOT_COVERED[1 if checksum else 0 :],
+            (*NOT_COVERED[1 if checksum else 0 :], *rows_left_out.not_covered(reading.without_data(), self.without_data)),
             _facts(reading),
         )
+
+    def _problems(self, ctx: Context, backup: Backup, reading: Reading) -> list[Finding]:
+        problems = reading.problems(backup.id, ctx.host.name, self._database(ctx))
+        lacking = rows_left_out.unexpected(reading.without_data(), self.without_data)
+        if lacking and not problems:
+            remedy = rows_left_out.remedy("--ignore-table-data", self.setting("without_data"))
+            measured = rows_left_out.measured(lacking)
+            wanted, host = rows_left_out.WANTED, ctx.host.name
+            code = rows_left_out.CODE
+            problems = [finding(code, title=backup.id, wanted=wanted, measured=measured, remedy=remedy, host=host)]
+        return [*problems, *self._older(ctx, backup, reading)]
 
     def _older(self, ctx: Context, backup: Backup, reading: Reading) -> list[Finding]:
         """Return a finding if the last line of the dump tells a time that is too long ago. The list of backups cannot show this,
@@ -233,6 +254,7 @@ def _facts(reading: Reading) -> Facts:
         "named": len(reading.named),
         "names": sorted(reading.named)[:MOST_NAMED],
         "tables_without_rows": reading.without_rows(),
+        "without_data": reading.without_data()[:MOST_NAMED],
         "insert_statements": sum(reading.rows.values()),
         "sections": sorted(reading.sections),
         "taken_with": reading.header,

@@ -7,11 +7,11 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from fnmatch import fnmatchcase
 
 from drillbook.errors import CouldNotVerify
 from drillbook.findings import Finding, finding
 from drillbook.language.lists import listed
+from drillbook.sdk import rows_left_out
 from drillbook.sdk.backup_source import Checked
 from drillbook.systems.postgres.dump_outline import Outline, outline_of
 from drillbook.systems.postgres.dump_reading import Form, Reading
@@ -164,30 +164,17 @@ class Judgement:
             problems.append(self._finding("backup-incomplete", "all roles that the dump names", measured, remedy=remedy))
         return problems
 
-    def _accepted(self, table: str) -> str:
-        """Return the reason why the dump may lack the rows of ``table``. The result is empty if no reason is given."""
-        return next((why for name, why in self.accepted.items() if name == table or fnmatchcase(table, name)), "")
-
     def _without_data(self, reading: Reading) -> list[Finding]:
         """Return a finding if the dump lacks the rows of tables that ``accepted`` does not name."""
-        lacking = [name for name in reading.without_data if not self._accepted(name)]
+        lacking = rows_left_out.unexpected(reading.without_data, self.accepted)
         if not lacking:
             return []
-        tables = "1 table" if len(lacking) == 1 else f"{len(lacking)} tables"
-        measured = f"only the definitions of {tables}: {listed(lacking, 10)}"
-        remedy = (
-            "Find out which option of the backup job leaves these rows out, such as `--exclude-table-data`, and remove it. If "
-            f"nobody needs these rows after a restore, name the tables and the reason in {self.accepting}."
-        )
-        return [self._finding("backup-incomplete", "the rows of each table", measured, remedy=remedy)]
+        remedy = rows_left_out.remedy("--exclude-table-data", self.accepting)
+        return [self._finding(rows_left_out.CODE, rows_left_out.WANTED, rows_left_out.measured(lacking), remedy=remedy)]
 
     def _not_dumped(self, reading: Reading) -> list[str]:
         """Return texts about rows that the dump lacks for a known reason, and about tables that it may lack unnoticed."""
-        texts = [
-            f"the rows of {name}, which are not in the dump ({why})"
-            for name in reading.without_data[:MOST_NAMED]
-            if (why := self._accepted(name))
-        ]
+        texts = rows_left_out.not_covered(reading.without_data[:MOST_NAMED], self.accepted)
         if reading.unlogged:
             texts.append(f"the rows of unlogged tables: {listed(reading.unlogged, 10)}")
         return [*texts, WHOLE_TABLES]
