@@ -21,13 +21,14 @@ probes:
   - sql.canary: {driver: sqlite3, connect: {database: DIR/shop.db}, every: 50ms, timeout: 500ms}
 """
 MORE = """sh, -c, 'until test "$(wc -l < DIR/lines)" -ge "$1"; do sleep 0.02; done', sh"""
+UNSAVED = """sh, -c, 'until test "$(wc -l < DIR/lines)" -gt $(($(wc -l < DIR/saved) + 5)); do sleep 0.02; done'"""
 LOSE = f"""\
 backup:
   - command.run: {{argv: [{MORE}, "5"], effect: read}}
     hosts: controller
   - command.run: {{argv: [cp, DIR/lines, DIR/saved], effect: write}}
     hosts: controller
-  - command.run: {{argv: [{MORE}, "12"], effect: read}}
+  - command.run: {{argv: [{UNSAVED}], effect: read}}
     hosts: controller
 inject:
   - command.run:
