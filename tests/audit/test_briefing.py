@@ -317,7 +317,7 @@ def test_only_drills_that_were_stopped_need_no_correction(tmp_path):
     (joined,) = briefing._with_one_for_all([stopped, replace(stopped)])
     assert joined.step == "run the drills again"
     (joined,) = briefing._with_one_for_all([stopped, other])
-    assert joined.step.startswith("mend the causes")
+    assert joined.step.startswith("mend what the audit names")
     assert "no cause" not in joined.step, "its text does not say that somebody stopped it"
 
 
@@ -331,7 +331,7 @@ def test_a_drill_that_a_person_stopped_has_no_cause_to_mend_beside_one_that_fail
     assert "the run was stopped by a person (Ctrl-C)" in alone.text
     (joined,) = [alert for alert in briefing.of(audit, 1) if "must run again" in alert.text]
     assert "sample in lab ended aborted on 2026-01-10 (stopped by a person)" in joined.text
-    assert joined.step.startswith(f"{briefing.MEND} (those that were stopped have no cause to mend)")
+    assert joined.step.startswith(f"{briefing.MEND} (those that were stopped need no correction)")
 
 
 def test_an_alert_for_several_drills_names_whole_drills_and_counts_the_others():

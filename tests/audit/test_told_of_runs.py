@@ -161,11 +161,11 @@ def test_a_routine_drill_that_passed_without_a_routine_backup_says_what_it_showe
 
     (step,) = told(taken)
     assert step.startswith(
-        "run a drill that restores a routine backup: `drillbook drill routine` (it passed on 2026-12-01, but restored a backup "
+        "run a drill that restores a routine backup: `drillbook drill routine` (its run of 2026-12-01 passed, but restored a backup "
         "that was taken while the drill cache-lost ran, 15 min 8 s ± 1 s old; run it again after the next routine backup). It"
     )
     (step,) = told(replace(row, loss_s=None))
-    assert "(it passed on 2026-12-01, but did not measure how old the backup is; add a step `backup.measure`)" in step
+    assert "(its run of 2026-12-01 passed, but did not measure how old the backup is; add a step `backup.measure`)" in step
     assert not told(row), "the age is known, and stands beside the RPO"
 
 

@@ -168,7 +168,8 @@ def test_a_kept_schedule_does_not_hide_that_the_newest_run_did_not_end_well(shel
     assert "25 schedules: 1 must run again, 12 never passed, 12 ok" in " ".join(lines)
     how = "failed" if verdict == "failed" else f"was {verdict}"
     at = lines.index("Next")
-    assert " ".join(lines[at + 1 : at + 4]).startswith(f"run sample again, which {how} drillbook drill sample")
+    first = "after a correction, " if verdict == "failed" else ""
+    assert " ".join(lines[at + 1 : at + 5]).startswith(f"{first}run sample again, which {how} drillbook drill sample")
     due.show(Project(shelf.root), dry=True, as_json=True)
     (row,) = (row for row in json.loads(capsys.readouterr().out)["rows"] if row["drill"] == "sample")
     assert (row["state"], row["last_verdict"]) == ("due" if verdict == "failed" else "ok", verdict)

@@ -35,7 +35,7 @@ OR_RETIRE = "run the drills again; retire those whose file is gone"
 AGAIN = f"{lost_amounts.ENTER}, then run the drill again"
 """Next step if the drill's newest run lost data of its service."""
 _AGAIN = re.compile(r"(?:\. After the correction:|, then) `[^`]+`")
-_BESIDE = re.compile(r" with `[^`]+`(?: and `[^`]+`)*| \([^()]*\)|, which the audit names,")
+_BESIDE = re.compile(r" with `[^`]+`(?: and `[^`]+`)*| \([^()]*\)")
 _ENDS = (r": `", r"\. |; |: `", r", (?:and|or|so that|then|for|with) ")
 """Patterns of the beginning of what is left out: a command, other sentences, and then other clauses."""
 

@@ -41,13 +41,13 @@ LOST = "lost data"
 DIED = CONTROLLER_DIED.partition(", ")[0]
 """Beginning of the reason of a run whose controller died."""
 RUN_AGAIN = "run the drills again"
-MEND = f"mend the causes, which the audit names, and {RUN_AGAIN}"
+MEND = f"mend what the audit names, and {RUN_AGAIN}"
 """Next step of several drills that share an alert."""
 _STOPPED = re.compile(rf"{re.escape(STOPPED_BY)}(a person|SIG[A-Z]+|a request|the file)")
 """Pattern of the reason of a stopped run. Its group tells who or what stopped it."""
 _EARLIER = re.compile(rf"(; {LOST} in \d+ earlier runs?): [^;]+(?=;|$)")
 """Pattern of a clause about earlier runs, with the amounts of their losses after the group."""
-NO_CAUSE = " (those that were stopped have no cause to mend)"
+NO_CAUSE = " (those that were stopped need no correction)"
 """Remark after ``MEND`` if some of the drills were stopped by a person or a signal."""
 
 

@@ -161,4 +161,4 @@ def _ran(audit: Audit, goal: ProvenRow, drill: str) -> str:
         told = "did not measure how old the backup is; add a step `backup.measure`"
     else:
         told = f"restored {row.taken}, {row.figure} old; run it again after the next routine backup"
-    return f" (it passed on {row.at[:10]}, but {told})"
+    return f" (its run of {row.at[:10]} passed, but {told})"

@@ -43,7 +43,7 @@ def next_steps(rows: Sequence[DueRow], project: Project, recover: Steps = ()) ->
         return _recovery(rows, project, recover)
     row = _most_urgent(rows)
     others = [other for other in rows if other is not row and short_list.must_run_again(other.last_verdict, other.state)]
-    steps = [(f"run {other.drill} again, which {_ended(other.last_verdict)}", again(other)) for other in others[:MOST_AGAIN]]
+    steps = [(_repeat(other), again(other)) for other in others[:MOST_AGAIN]]
     if row is None:
         return steps
     if not project.inventory_names():
@@ -127,6 +127,12 @@ def _first(row: DueRow) -> str:
 def needed(row: DueRow) -> str:
     """Return the text about what the drill needs before it can run. The command follows this text."""
     return f"needs {one_line(row.needs)}" + (", then" if not row.needs.endswith(f" {row.inventory}") else "")
+
+
+def _repeat(row: DueRow) -> str:
+    """Describe the command that runs a drill again. After a failed run, it would only fail again without a correction."""
+    first = "after a correction, " if row.last_verdict == Verdict.FAILED else ""
+    return f"{first}run {row.drill} again, which {_ended(row.last_verdict)}"
 
 
 def _ended(verdict: str) -> str:

@@ -19,7 +19,10 @@ COMMANDS = "in this order:"
 """Words in the first line of the instructions for an undo by hand, if the instructions are a list of commands."""
 _COMMAND = re.compile(r"on \S+( as \S+)?: ")
 """Pattern of the words before the only command of an undo by hand, such as ``on app-1: rm -rf /tmp/x``."""
-RECOVER, OTHERWISE = "To undo the changes, run", "Only if this command fails, by hand"
+RECOVER, OTHERWISE = (
+    "To undo the changes, run",
+    "Only if this command fails: undo a change by hand, then run the command again",
+)
 """Words before the command that undoes the changes, and the heading above the instructions to undo them by hand."""
 FIRST = "Undo the change with `{command}`. Only if this command fails, undo it by hand"
 """Begin of the remedy of a change that is not undone."""
