@@ -55,6 +55,7 @@ def test_drills_that_share_an_entry_say_to_retire_those_without_a_file(book):
         text = DOWN.replace("api-down", name)
         book.run(f"2026-02-10T09:0{minute}:00", drill=name, text=text).slow().close()
     audit = replace(audited(book), drills=tuple(Scheduled(f"api-{minute}") for minute in range(8)))
+    assert "9 drills must run again (1 without a file in drills/): " in plain(summary.render(audit))
     assert f"run the drills again{gone_files.RETIRE_THOSE}".replace("`", "") in plain(summary.render(audit))
 
 

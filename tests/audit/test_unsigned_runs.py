@@ -23,6 +23,7 @@ def test_no_step_is_asked_for_a_dead_controllers_run_whose_drill_passed_since(be
     assert status == 3
     proof = f"; no signature can be added later, and none is needed: the proof is the later run {newest.name}, in which sample passed."
     assert f"The controller of the run {first.name} {NO_KEY}{proof}" in said
+    assert " Exit 3, as in each audit of these runs. " in said, "nothing is left to do"
     assert "Next: " not in said
     assert unsigned_runs.TRUST_KEYS not in said, "the key is trusted already"
     assert unsigned_runs.REPEAT not in said, "the run is signed"

@@ -181,11 +181,14 @@ def _with_one_for_all(shown: Sequence[Alert], *, lossy: bool = False) -> list[Al
     finding are named first, then those that lost data, and then those that missed an objective. ``lossy``: False to leave out the
     alerts about lost data."""
     again = [alert for alert in shown if _joins(alert) and (lossy or not alert.lost)]
+    gone = sum(GONE in alert.step for alert in again)
     step = RUN_AGAIN if all(alert.stopped for alert in again) else MEND
     step += NO_CAUSE if step == MEND and any(map(_stopped_by, again)) else ""
-    step += as_called(RETIRE_THOSE) if any(GONE in alert.step for alert in again) else ""
+    step += as_called(RETIRE_THOSE) if gone else ""
     lost = (LOST,) if any(alert.lost for alert in again) else ()
-    joint = Alert("must run again", step, topic=Topic.RUN_AGAIN, lost=lost)
+    joint = Alert(
+        f"must run again{f' ({gone} without a file in drills/)' if gone else ''}", step, topic=Topic.RUN_AGAIN, lost=lost
+    )
     named = sorted(again, key=lambda alert: (alert.severity != SEVERE[0], not alert.lost, not alert.missed))
     return sorted(_with_one(shown, named, joint, _outcome), key=urgency)
 

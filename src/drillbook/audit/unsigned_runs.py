@@ -31,6 +31,11 @@ def next_step(audit: Audit) -> str:
     return " ".join([*([f"Next: {'; '.join(steps)}."] if steps else []), *_died(audit, died)])
 
 
+def stays_so(audit: Audit) -> bool:
+    """Return True if the controller of a run died. Nobody can sign its record later, so every audit with this run says so."""
+    return any(text.partition(": ")[2] == DIED for text in audit.assurance.unsigned)
+
+
 def _died(audit: Audit, died: Sequence[str]) -> Iterator[str]:
     rows = {row.run: row for row in audit.runs}
     unsigned = {text.partition(": ")[0] for text in audit.assurance.unsigned}

@@ -26,6 +26,7 @@ from drillbook.audit import (
     rehearsal_figures,
     suites,
     summary,
+    unsigned_runs,
     wording,
 )
 from drillbook.audit.alert_commands import commands_at_once, urgent
@@ -211,7 +212,8 @@ def _print_record(out: Console, made: Audit) -> None:
     state = Text(f"{wording.record_state(made)}.", style=colour)
     step = wording.signing_step(made)
     state.append(f" {step}" if step else "", style="default")
-    out.print(Prose(state.append(f" Exit {_status(made)}.", style="dim"), 2))
+    stays = ", as in each audit of these runs" if made.whole and unsigned_runs.stays_so(made) else ""
+    out.print(Prose(state.append(f" Exit {_status(made)}{stays}.", style="dim"), 2))
 
 
 def _print_more(out: Console, more: int) -> None:

@@ -43,7 +43,7 @@ LEAST_TITLE = 40
 width of the longest title is used instead."""
 UNCOUNTED = "() = does not count: the run did not pass, or the objective was not verified"
 """Meaning of the parentheses around a figure in the list of runs."""
-OPEN = "! = open findings of medium severity or higher, of a run that began: the report names them"
+OPEN = "! = open findings of medium severity or higher, of a run that began and ended: the report names them"
 """Meaning of the mark after a verdict in the list of runs."""
 
 
