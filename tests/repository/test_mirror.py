@@ -88,6 +88,7 @@ WHOLE = {
     "engine": {
         "later_commands.py": "tests/systemd/test_refusals.py: sudoers files that forbid one later command of a drill",
         "restored_elsewhere.py": "tests/e2e/test_wrong_runbook.py and tests/e2e/test_own_runbook.py: drills that only restore",
+        "unfinished_runs.py": "test_lock_holder.py: a dead run holds the lock; test_recovery.py: runs that are not finished or damaged",
         "source_gate.py": "tests/e2e/test_own_backups.py: backups that are too old, changed, or of another folder",
         "vouching.py": "tests/sdk/test_manifest_signatures.py: backups with and without a trusted signature",
     },

@@ -25,7 +25,7 @@ from drillbook.audit.alert import (
     NEXT_RUN,
     NOBODY,
     SIGN_OFF,
-    UNDO,
+    UNDO_WITH,
     WHOLE,
     Alert,
     Topic,
@@ -43,7 +43,7 @@ from drillbook.audit.content import Audit
 from drillbook.audit.findings import FindingRow, each_counted
 from drillbook.audit.missed_drills import NEVER, NEVER_RAN, MissedRow
 from drillbook.audit.rehearsal_figures import RehearsedRow
-from drillbook.audit.run_rows import RunRow
+from drillbook.audit.run_rows import RunRow, recover
 from drillbook.audit.undrilled_services import command
 from drillbook.findings import Severity
 from drillbook.installation.program_name import NEUTRAL, as_called
@@ -129,7 +129,7 @@ def _of_runs(audit: Audit, owners: dict[tuple[str, str], str]) -> Iterator[Alert
             text = f"{run.drill} in {run.environment} left {run.not_undone}"
             yield Alert(
                 text,
-                f"{UNDO.removesuffix('`')} {short(run.run)}`",
+                f"{UNDO_WITH} {recover(short(run.run))}",
                 _who(run),
                 AT_ONCE,
                 run.run,

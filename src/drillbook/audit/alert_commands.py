@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from itertools import islice
 
 from drillbook.audit import lost_amounts
-from drillbook.audit.alert import AT_ONCE, Alert, Topic
+from drillbook.audit.alert import AFTER, AT_ONCE, Alert, Topic
 from drillbook.audit.alert_causes import listed
 from drillbook.audit.content import Audit
 from drillbook.audit.run_rows import recover
@@ -15,8 +15,6 @@ from drillbook.installation.program_name import NEUTRAL, as_called
 
 COMMAND = re.compile(rf"`((?:{re.escape(NEUTRAL)}|invoke) [^`]+)`")
 """Pattern of a command of Drillbook in the text of a next step. Other texts between backticks may be keys of files."""
-AFTER = "After the correction: "
-"""Words before the command of a next step that first asks for a correction."""
 
 
 def commands_at_once(audit: Audit, most: int) -> list[tuple[str, str]]:

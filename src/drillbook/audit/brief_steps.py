@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 
 from drillbook.audit import lost_amounts
-from drillbook.audit.alert import Alert, Topic
+from drillbook.audit.alert import AFTER, Alert, Topic
 from drillbook.audit.gone_files import GONE, RETIRE_THOSE
 from drillbook.installation.program_name import as_called
 
@@ -34,7 +34,7 @@ OR_RETIRE = "run the drills again; retire those whose file is gone"
 """Next step of several drills, if the file of one of them is gone."""
 AGAIN = f"{lost_amounts.ENTER}, then run the drill again"
 """Next step if the drill's newest run lost data of its service."""
-_AGAIN = re.compile(r"(?:\. After the correction:|, then) `[^`]+`")
+_AGAIN = re.compile(rf"(?:\. {re.escape(AFTER)}|, then )`[^`]+`")
 _BESIDE = re.compile(r" with `[^`]+`(?: and `[^`]+`)*| \([^()]*\)")
 _ENDS = (r": `", r"\. |; |: `", r", (?:and|or|so that|then|for|with) ")
 """Patterns of the beginning of what is left out: a command, other sentences, and then other clauses."""

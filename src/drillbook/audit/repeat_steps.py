@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 
 from drillbook.audit import gone_files, lost_amounts
-from drillbook.audit.alert import is_known
+from drillbook.audit.alert import AFTER, is_known
 from drillbook.audit.content import Audit
 from drillbook.audit.findings import RECOVERED_SINCE, FindingRow
 from drillbook.audit.records import IN_PROGRESS
@@ -40,7 +40,7 @@ def after(audit: Audit, key: tuple[str, str], run: RunRow) -> tuple[str, str, bo
     )
     step = ". ".join(filter(None, (lost_amounts.step(lacking), _first_step(others))))
     closing = f". To close the finding, {lacking.closing}" if lacking.closing else ""
-    return f"{step}. After the correction: {again}", closing, False
+    return f"{step}. {AFTER}{again}", closing, False
 
 
 def _again(rows: Sequence[FindingRow], run: RunRow) -> tuple[str, bool]:
@@ -59,7 +59,7 @@ def _again(rows: Sequence[FindingRow], run: RunRow) -> tuple[str, bool]:
         undo = "" if run.finished else f"recover the run with {recover(run.run)}, then "
         return f"{undo}run it again: {again}", not undo
     if first := _first_step(row for row in rows if row not in recovered):
-        return f"{first}. After the correction: {again}", False
+        return f"{first}. {AFTER}{again}", False
     if recovered:
         return f"{RECOVERED_SINCE}; run the drill again: {again}", True
     return (f"run it again: {again}", True) if _was_stopped(run) else (f"mend the cause, then {again}", False)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from pathlib import Path
 
+from drillbook.engine import unfinished_runs
 from drillbook.engine.leases import Owner
 from drillbook.engine.leases.script import one_line
 from drillbook.engine.liveness import ended
@@ -25,13 +26,7 @@ def refusal(message: str, owner: Owner, service: str, folders: Iterable[Path], h
     """
     state = _state(owner, folders)
     if state and state.open:
-        return finding(
-            "unfinished-run",
-            title=owner.run,
-            wanted="no earlier run that died or left changes",
-            measured=f"{message}; {_why(state)}",
-            remedy=f"Recover that run first: invoke drill.recover {owner.run}",
-        )
+        return unfinished_runs.refusal(owner.run, f"{message}; {_why(state)}")
     return finding("locked", title=service, measured=message, remedy=_of_ended(owner, state) or hint)
 
 

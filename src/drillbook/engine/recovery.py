@@ -13,7 +13,7 @@ from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 
-from drillbook.engine import backup_restore
+from drillbook.engine import backup_restore, unfinished_runs
 from drillbook.engine.host_locks import of_lease
 from drillbook.engine.lab_gone import lab_gone
 from drillbook.engine.leases import Owner
@@ -46,7 +46,7 @@ from drillbook.events.probes import CanarySurvivors, ProbePrepared
 from drillbook.events.runs import PhaseEnded, RecoveryFinished, RecoveryStarted
 from drillbook.events.session import Session
 from drillbook.events.steps import StepStarted
-from drillbook.findings import Finding, finding
+from drillbook.findings import Finding
 from drillbook.inventory.inventory import CONTROLLER
 from drillbook.journal.intents import Intent, added, intents
 from drillbook.journal.journal import FILE, History, Journal, Observer, first
@@ -108,22 +108,14 @@ def _in_the_way(targets: set[Place], state: RunState, *, mends: bool) -> Finding
         return None
     if wrong:
         return _refusal(folder, wrong, "it is unknown which changes that run left on the same hosts")
-    return finding(
-        "unfinished-run",
-        title=folder.name,
-        wanted="no earlier run that died or left changes",
-        measured=f"the run {folder.name} uses the same hosts and is not finished",
-        remedy=f"Recover that run first: invoke drill.recover {folder.name}",
-    )
+    return unfinished_runs.refusal(folder.name, f"the run {folder.name} uses the same hosts and is not finished")
 
 
 def _refusal(folder: Path, wrong: str, unknown: str) -> Finding:
-    return finding(
-        "unfinished-run",
-        title=folder.name,
-        wanted="no earlier run that died or left changes",
-        measured=f"the journal of {folder.name} is damaged: {wrong}; {unknown}",
-        remedy=f"`invoke drill.recover {folder.name}` shows the steps of the manual cleanup. When they are done, move {folder} "
+    return unfinished_runs.refusal(
+        folder.name,
+        f"the journal of {folder.name} is damaged: {wrong}; {unknown}",
+        f"`invoke drill.recover {folder.name}` shows the steps of the manual cleanup. When they are done, move {folder} "
         "out of reports/.",
     )
 
